@@ -1,0 +1,228 @@
+"""The CLI's runs of a task's chain: which assets, in which namespace, and what came of it."""
+
+import getpass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import dagster as dg
+
+from finetune_assets.lineage.automation import chain_of, job_name
+from finetune_assets.lineage.base_model import EmbeddedBaseConfig, build_asset, embedded_base_key
+from finetune_assets.lineage.graph import build_task_graph
+from finetune_assets.lineage.instance import NAMESPACE_TAG, sweep_dead_runs
+from finetune_assets.lineage.runtime import STAGES, asset_key, namespace_of
+from finetune_assets.cli.running import EventHandler, RunResult, execute
+from finetune_assets.lineage.settings import resolve
+from finetune_assets.lineage.task_config import TaskSpec
+from finetune_assets.records.errors import FinetuneError
+from finetune_assets.releases import approvals
+from finetune_assets.releases.registry import Registry
+from finetune_assets.resources.platform import Platform, RunOptions
+from finetune_assets.storage.database import Database
+from finetune_assets.storage.home import Home
+
+DEPLOY_STAGES = ("release_approval", "deployed_endpoint")
+PLATFORM_FOLDER = Path(__file__).resolve().parents[1] / "defs" / "platform"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the chain was and how it ended.
+
+    Attributes:
+        result: the run's end.
+        stages: the assets that were selected.
+        namespace: `main`, or the experiment's.
+        stops_for_approval: True when the run ended before approval because a person has to decide.
+    """
+
+    result: RunResult
+    stages: list[str]
+    namespace: str
+    stops_for_approval: bool = False
+
+    @property
+    def is_experiment(self) -> bool:
+        """True when the run could not become live."""
+        return self.namespace != "main"
+
+
+def run_chain(
+    spec: TaskSpec,
+    instance: dg.DagsterInstance,
+    home: Home,
+    *,
+    limit: int,
+    until: str,
+    overrides: Mapping[str, str],
+    on_event: EventHandler,
+) -> Outcome:
+    """Run a task's chain in this process.
+
+    Args:
+        spec: the task.
+        instance: the shared instance.
+        home: the platform's home.
+        limit: read only the first N records; 0 reads all.
+        until: the last asset to make; "" makes the whole chain.
+        overrides: values to try.
+        on_event: called with each event of the run.
+
+    Returns:
+        What was run and how it ended.
+
+    Raises:
+        FinetuneError: for a setting or an asset that does not exist, before anything runs.
+    """
+    sweep_dead_runs(instance)
+    settings = resolve(spec, overrides, os.environ)
+    options = RunOptions(limit=limit, overrides=dict(overrides))
+    stages = _selected(spec, until, experiment=options.is_experiment)
+    namespace = namespace_of(options)
+    keys = [asset_key(spec.name, stage) for stage in stages]
+    if settings.config.tuning.is_embedded and "validated_splits" in stages:
+        keys.append(embedded_base_key())
+    run_options: dict[str, Any] = {"limit": limit, "overrides": dict(overrides)}
+    with _rehearsal(spec.name, home, stages) as url:
+        result = execute(
+            _job(spec),
+            instance,
+            task=spec.name,
+            assets=keys,
+            run_config={"resources": {"options": {"config": {**run_options, "rehearsal_url": url}}, **_platform(home)}},
+            tags={NAMESPACE_TAG: namespace},
+            on_event=on_event,
+        )
+    waits = settings.config.release.approval == "manual" and not until and not options.is_experiment
+    return Outcome(result, stages, namespace, stops_for_approval=waits)
+
+
+def _platform(home: Home) -> dict[str, Any]:
+    return {"platform": {"config": {"home_path": str(home.path)}}}
+
+
+def _selected(spec: TaskSpec, until: str, *, experiment: bool) -> list[str]:
+    stages = chain_of(spec)
+    if until and until not in STAGES:
+        raise FinetuneError("asset is not known", where="--until", found=until, expected=f"one of {', '.join(STAGES)}")
+    if until and until not in stages:
+        raise FinetuneError(
+            "asset waits for a person",
+            where=f"--until {until}",
+            mend=f"run without it, then `finetune approve {spec.name} CANDIDATE`",
+        )
+    if experiment:
+        stages = [stage for stage in stages if stage not in DEPLOY_STAGES]
+        if until and until not in stages:
+            raise FinetuneError(
+                "an experiment is never released", where=f"--until {until}", mend="leave out --set and --limit"
+            )
+    return stages[: stages.index(until) + 1] if until else stages
+
+
+def _rehearsal(task: str, home: Home, stages: list[str]) -> Any:
+    """Start the live release's gateway beside the run, so that its probe need not wait for it to load."""
+    from finetune_assets.cli.rehearsal import live_gateway, no_gateway
+
+    return live_gateway(task, home) if "deployed_endpoint" in stages else no_gateway()
+
+
+def _job(spec: TaskSpec, *, decide: bool = False) -> dg.JobDefinition:
+    """Return the task's job, from the same builders as the code location's but without loading the other tasks."""
+    base = build_asset(EmbeddedBaseConfig(taxonomy="../childcare/taxonomy.json"), PLATFORM_FOLDER)
+    resources = {
+        "platform": Platform(),
+        "options": RunOptions(),
+        "pipes": dg.PipesSubprocessClient(forward_termination=True),
+    }
+    parts = [build_task_graph(spec), dg.Definitions(assets=[base], resources=resources, executor=dg.in_process_executor)]
+    if decide:
+        keys = [asset_key(spec.name, stage) for stage in DEPLOY_STAGES]
+        parts.append(dg.Definitions(jobs=[dg.define_asset_job(_decide_job(spec.name), dg.AssetSelection.assets(*keys))]))
+    definitions = dg.Definitions.merge(*parts)
+    return definitions.resolve_job_def(_decide_job(spec.name) if decide else job_name(spec.name))
+
+
+def _decide_job(task: str) -> str:
+    return f"release_{task}"
+
+
+def current_user() -> str:
+    """Return who is logged in, as the operating system says it: not a name that somebody typed."""
+    import pwd
+    import socket
+
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = getpass.getuser()
+    return f"user:{name}@{socket.gethostname()}"
+
+
+def full_candidate(database: Database, task: str, prefix: str) -> str:
+    """Return the registered candidate that a prefix of at least 8 digits names.
+
+    Raises:
+        FinetuneError: when none or several match.
+    """
+    known = [release.candidate for release in Registry(database).releases(task)]
+    found = sorted({name for name in known if name.startswith(prefix)}) if len(prefix) >= 8 else []
+    if len(found) != 1:
+        raise FinetuneError(
+            "candidate is not known" if not found else "candidate is ambiguous",
+            where=task,
+            found=prefix,
+            expected="one of " + ", ".join(name[:12] for name in known) if known else "a candidate; none is registered",
+            mend=f"run `finetune run {task}` first" if not known else "give at least 8 of its digits",
+        )
+    return found[0]
+
+
+def issue_code(spec: TaskSpec, home: Home, candidate: str, decision: str) -> tuple[str, str]:
+    """Give out a single-use code for a decision; return it with the full candidate."""
+    if decision not in {"approve", "reject"}:
+        raise FinetuneError("decision is not known", found=decision, expected="approve or reject")
+    database = Database.open(home.database_url)
+    full = full_candidate(database, spec.name, candidate)
+    kind = cast("Literal['approve', 'reject']", decision)
+    return approvals.issue_code(database, spec.name, full, kind, approver=current_user()), full
+
+
+def decide(
+    spec: TaskSpec,
+    instance: dg.DagsterInstance,
+    home: Home,
+    candidate: str,
+    decision: str,
+    note: str,
+    *,
+    on_event: EventHandler,
+) -> Outcome:
+    """Carry out a person's decision: approve and deploy, or reject."""
+    if spec.config.release.approval != "manual":
+        raise FinetuneError(
+            "task is approved by policy",
+            where=f"{spec.name}: release.approval",
+            found="automatic",
+            expected="manual",
+            mend="set `release: {approval: manual}` in defs.yaml to decide by hand",
+        )
+    sweep_dead_runs(instance)
+    code, full = issue_code(spec, home, candidate, decision)
+    stages = list(DEPLOY_STAGES) if decision == "approve" else [DEPLOY_STAGES[0]]
+    form = {"candidate": full, "decision": decision, "note": note, "code": code}
+    op = "__".join(asset_key(spec.name, DEPLOY_STAGES[0]).path)
+    result = execute(
+        _job(spec, decide=True),
+        instance,
+        task=spec.name,
+        assets=[asset_key(spec.name, stage) for stage in stages],
+        run_config={"ops": {op: {"config": form}}, "resources": _platform(home)},
+        tags={NAMESPACE_TAG: "main"},
+        on_event=on_event,
+    )
+    return Outcome(result, stages, "main")
+

@@ -1,0 +1,285 @@
+"""The verbs and their options.
+
+Every verb that makes something runs the same job in the same instance as the UI, so that its run shows there.
+Exit codes: 0 done, 1 an error (one line says which), 2 a wrong command line, 3 a gate that did not pass.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+
+import typer
+from rich.console import Console
+
+from finetune_assets.records.errors import FinetuneError
+from finetune_assets.storage.errors import StorageError
+from finetune_assets.storage.home import Home
+
+if TYPE_CHECKING:
+    from finetune_assets.cli.running import RunResult
+    from finetune_assets.lineage.task_config import TaskSpec
+
+EXIT_ERROR = 1
+EXIT_GATE = 3
+
+app = typer.Typer(
+    name="finetune", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+TaskName = Annotated[str, typer.Argument(help="The task, as `finetune tasks` lists it.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Sets = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads the annotation
+    typer.Option("--set", metavar="PATH=VALUE", help="Try a value, such as tuning.epochs=3; makes the run an experiment."),
+]
+
+
+def main() -> None:
+    """Run the command line; a known problem is one line and exit code 1."""
+    try:
+        app()
+    except (FinetuneError, StorageError) as problem:
+        err.print(f"[bold red]error:[/] {_plain(problem)}")
+        sys.exit(EXIT_ERROR)
+
+
+def _plain(problem: object) -> str:
+    # Square brackets in a message are text, not Rich's markup.
+    return str(problem).replace("[", r"\[")
+
+
+def _home() -> Home:
+    return Home.from_environment(os.environ).ensure()
+
+
+def _tasks() -> "dict[str, TaskSpec]":
+    from finetune_assets.component import known_tasks
+
+    return known_tasks(os.environ)
+
+
+def _task(name: str) -> "TaskSpec":
+    tasks = _tasks()
+    if name not in tasks:
+        raise FinetuneError(
+            "task is not known", found=name, expected=f"one of {', '.join(tasks)}", mend="see `finetune tasks`"
+        )
+    return tasks[name]
+
+
+@contextmanager
+def _instance() -> "Iterator[Any]":
+    import dagster as dg
+
+    from finetune_assets.lineage.instance import install_instance
+
+    install_instance(_home(), os.environ)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def _overrides(sets: list[str] | None) -> dict[str, str]:
+    values = {}
+    for item in sets or []:
+        path, equals, text = item.partition("=")
+        if not equals or not path:
+            raise FinetuneError("--set is not readable", found=item, expected="PATH=VALUE, such as tuning.epochs=3")
+        values[path.strip()] = text
+    return values
+
+
+@app.command()
+def run(
+    task: TaskName,
+    limit: Annotated[int, typer.Option(min=0, help="Read only the first N records; makes the run an experiment.")] = 0,
+    until: Annotated[str, typer.Option(help="Stop after this asset, such as validated_splits.")] = "",
+    sets: Sets = None,
+) -> None:
+    """Run a task's chain here and now, from raw records to a live endpoint."""
+    from finetune_assets.cli.chain import run_chain
+    from finetune_assets.cli.views import Progress, print_outcome
+
+    spec = _task(task)
+    with _terminable(), _instance() as instance:
+        with Progress(out, spec) as progress:
+            outcome = run_chain(
+                spec, instance, _home(), limit=limit, until=until, overrides=_overrides(sets), on_event=progress.event
+            )
+        print_outcome(out, spec, outcome, instance, _home())
+    _leave(outcome.result)
+
+
+def _leave(result: "RunResult") -> None:
+    if result.success:
+        return
+    if result.failed_checks and not result.error:
+        asset, check, summary = result.failed_checks[0]
+        err.print(f"[bold red]gate not passed:[/] {asset} {check}: {_plain(summary)}")
+        raise typer.Exit(EXIT_GATE)
+    err.print(f"[bold red]error:[/] {_plain(result.error)}")
+    raise typer.Exit(EXIT_ERROR)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C, so that a stopped run is reported and its trainer stopped."""
+
+    def stop(signum: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print("[bold]stopped[/]; run the same command again, it resumes")
+        raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@app.command()
+def status(
+    task: Annotated[Optional[str], typer.Argument(help="One task; without it, all.")] = None,  # noqa: UP045
+    as_json: AsJson = False,
+) -> None:
+    """Show each task's live release, last run and rows."""
+    from finetune_assets.cli.views import print_status
+    from finetune_assets.lineage.instance import sweep_dead_runs
+    from finetune_assets.lineage.status import StatusReader
+    from finetune_assets.storage.database import Database
+
+    specs = [_task(task)] if task else list(_tasks().values())
+    home = _home()
+    with _instance() as instance:
+        sweep_dead_runs(instance)
+        reader = StatusReader(home, Database.open(home.database_url), instance)
+        states = [reader.read(spec) for spec in specs]
+    if as_json:
+        sys.stdout.write(json.dumps(states, indent=2, ensure_ascii=False) + "\n")
+    else:
+        print_status(out, states)
+
+
+@app.command()
+def tasks(as_json: AsJson = False) -> None:
+    """List the tasks."""
+    from finetune_assets.cli.views import print_tasks
+
+    rows = [
+        {
+            "task": spec.name,
+            "task_type": spec.config.task_type,
+            "description": spec.config.description,
+            "folder": spec.folder,
+        }
+        for spec in _tasks().values()
+    ]
+    if as_json:
+        sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+    else:
+        print_tasks(out, rows)
+
+
+@app.command()
+def config(task: TaskName, sets: Sets = None, as_json: AsJson = False) -> None:
+    """Show every setting of a task with its value and where it came from."""
+    from finetune_assets.cli.views import print_config
+    from finetune_assets.lineage.settings import resolve
+
+    settings = resolve(_task(task), _overrides(sets), os.environ)
+    if as_json:
+        rows = [{"path": path, "value": value, "origin": origin} for path, value, origin in settings.rows()]
+        sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+    else:
+        print_config(out, settings.rows())
+
+
+@app.command()
+def ask(
+    task: TaskName,
+    text: Annotated[str, typer.Argument(help="The text to ask about.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Ask the live release of a task one question."""
+    from finetune_assets.cli.views import print_answer
+    from finetune_assets.serving.ask import ask_live
+
+    _task(task)
+    home = _home()
+    answer = ask_live(home.database_url, home.artifacts, task, text)
+    if as_json:
+        sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
+    else:
+        print_answer(out, answer)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; the default is this machine only.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8700,
+) -> None:
+    """Serve the live releases over HTTP; a new release is taken up without a restart."""
+    from finetune_assets.serving.process import serve_forever
+
+    home = _home()
+    serve_forever(home.database_url, home.artifacts, host=host, port=port)
+
+
+@app.command()
+def ui(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the UI.")] = 3000,
+) -> None:
+    """Open Dagster's webserver and daemon on the graph: `dg dev -w workspace.yaml` behind a guard."""
+    from finetune_assets.lineage.instance import install_instance
+    from finetune_assets.cli.ui import serve_ui
+
+    install_instance(_home(), os.environ)
+    serve_ui(host, port)
+
+
+Note = Annotated[str, typer.Option(help="Why; kept with the decision.")]
+Candidate = Annotated[str, typer.Argument(help="The candidate, or its first 8 digits or more.", show_default=False)]
+
+
+@app.command()
+def approve(task: TaskName, candidate: Candidate, note: Note = "") -> None:
+    """Approve a validated candidate and deploy it."""
+    _decide(task, candidate, "approve", note)
+
+
+@app.command()
+def reject(task: TaskName, candidate: Candidate, note: Note = "") -> None:
+    """Reject a candidate; what is live stays live."""
+    _decide(task, candidate, "reject", note)
+
+
+def _decide(task: str, candidate: str, decision: str, note: str) -> None:
+    from finetune_assets.cli.chain import decide
+    from finetune_assets.cli.views import Progress, print_decision
+
+    spec = _task(task)
+    with _terminable(), _instance() as instance:
+        with Progress(out, spec) as progress:
+            outcome = decide(spec, instance, _home(), candidate, decision, note, on_event=progress.event)
+        print_decision(out, spec, outcome, decision, instance, _home())
+    _leave(outcome.result)
+
+
+@app.command("approve-code")
+def approve_code(
+    task: TaskName, candidate: Candidate, decision: Annotated[str, typer.Argument(help="approve or reject")] = "approve"
+) -> None:
+    """Give out a single-use code for a decision in the Launchpad; it holds for 15 minutes."""
+    from finetune_assets.cli.chain import issue_code
+
+    code, full = issue_code(_task(task), _home(), candidate, decision)
+    out.print(f"candidate {full}\ndecision  {decision}\ncode      [bold]{code}[/]")
+    out.print("Materialize release_approval in the UI, and put these three and a note into its form.")
+

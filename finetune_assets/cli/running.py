@@ -1,0 +1,150 @@
+"""Running a task's graph in this process, as the CLI does: the same job, the same instance, the same checks.
+
+Here belongs what the UI's launcher would do for a run: tags that name the process, a watcher that ends it when
+somebody cancels, and events handed on as they come.
+"""
+
+import _thread
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from finetune_assets.lineage.instance import TASK_TAG, process_tags
+from finetune_assets.records.errors import FinetuneError
+
+POLL_SECONDS = 0.3
+
+EventHandler = Callable[[Any], None]
+
+
+@dataclass
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        run_id: the Dagster run.
+        success: True when every selected asset was made and every gate held.
+        failed_checks: (asset, check, summary) of each gate that did not hold.
+        error: one line of the first error, "" when there was none.
+        outputs: metadata of each materialized asset by its stage.
+    """
+
+    run_id: str
+    success: bool
+    failed_checks: list[tuple[str, str, str]] = field(default_factory=list)
+    error: str = ""
+    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def execute(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    *,
+    task: str,
+    assets: Sequence[dg.AssetKey],
+    run_config: dict[str, Any],
+    tags: dict[str, str],
+    on_event: EventHandler,
+) -> RunResult:
+    """Execute part of a job here and now.
+
+    Args:
+        job: the task's job.
+        instance: the shared instance.
+        task: the task's name.
+        assets: which of the job's assets to make.
+        run_config: Dagster's run config.
+        tags: further tags of the run.
+        on_event: called with each event record of the run, in order, from another thread.
+
+    Returns:
+        How the run ended; a failed asset or gate is a result, no exception.
+    """
+    run_id = _new_run_id()
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    with _watching(instance, run_id, on_event):
+        result = job.execute_in_process(
+            run_config={**run_config, **quiet},
+            instance=instance,
+            asset_selection=list(assets),
+            run_id=run_id,
+            tags={TASK_TAG: task, **process_tags(), **tags},
+            raise_on_error=False,
+        )
+    return _summarise(run_id, result)
+
+
+def _new_run_id() -> str:
+    import uuid
+
+    return str(uuid.uuid4())
+
+
+@contextmanager
+def _watching(instance: dg.DagsterInstance, run_id: str, on_event: EventHandler) -> Iterator[None]:
+    """Hand on the run's events as they are written, and end the run when somebody cancels it."""
+    done = threading.Event()
+
+    def watch() -> None:
+        cursor: str | None = None
+        cancelled = False
+        while True:
+            last_round = done.wait(POLL_SECONDS)
+            batch = instance.get_records_for_run(run_id, cursor=cursor)
+            cursor = batch.cursor
+            for record in batch.records:
+                on_event(record.event_log_entry)
+            run = instance.get_run_by_id(run_id)
+            if run and run.status == dg.DagsterRunStatus.CANCELING and not cancelled and not last_round:
+                cancelled = True
+                # As a user's Ctrl-C: Dagster turns it into an interrupt of the step, which stops the trainer.
+                _thread.interrupt_main()
+            if last_round:
+                return
+
+    thread = threading.Thread(target=watch, name="run-watcher", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(timeout=10)
+
+
+def _summarise(run_id: str, result: dg.ExecuteInProcessResult) -> RunResult:
+    summary = RunResult(run_id=run_id, success=result.success)
+    for event in result.all_events:
+        if event.is_asset_check_evaluation:
+            _note_check(summary, event.asset_check_evaluation_data)
+        elif event.is_step_materialization:
+            materialization = event.step_materialization_data.materialization
+            stage = materialization.asset_key.path[-1]
+            summary.metadata[stage] = {name: value.value for name, value in materialization.metadata.items()}
+        elif event.is_step_failure and not summary.error:
+            summary.error = first_line(event.step_failure_data.error)
+    if not summary.success and not summary.error and not summary.failed_checks:
+        failure = next((event.message for event in result.all_events if event.is_failure and event.message), "")
+        summary.error = failure.splitlines()[0] if failure else "the run did not finish"
+    return summary
+
+
+def _note_check(summary: RunResult, evaluation: Any) -> None:
+    if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
+        asset = "/".join(evaluation.asset_key.path)
+        summary.failed_checks.append((asset, evaluation.check_name, evaluation.description or ""))
+
+
+def first_line(error: Any) -> str:
+    """Return the innermost cause of a step's error as one line, without the traceback."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return ""
+    message = str(error.message).strip()
+    name, _, text = message.partition(": ")
+    known = name.rsplit(".", 1)[-1] in {FinetuneError.__name__, "StorageError"}
+    return " ".join((text if known else message).split())

@@ -1,0 +1,225 @@
+"""What the commands print: progress while a run goes on, and what came of it."""
+
+from types import TracebackType
+from typing import Any
+
+import dagster as dg
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from finetune_assets.cli.chain import Outcome
+from finetune_assets.lineage.judging import REPORT
+from finetune_assets.lineage.status import StatusReader
+from finetune_assets.lineage.task_config import TaskSpec
+from finetune_assets.records.digests import short
+from finetune_assets.storage.database import Database
+from finetune_assets.storage.files import read_json
+from finetune_assets.storage.home import Home
+
+_VERDICT_STYLE = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
+
+
+class Progress:
+    """Prints a run's events as they come: a line for each asset, check and message of the work."""
+
+    def __init__(self, console: Console, spec: TaskSpec) -> None:
+        self._console = console
+        self._spec = spec
+
+    def __enter__(self) -> "Progress":
+        self._status = self._console.status(f"{self._spec.name}: starting")
+        self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._status.stop()
+
+    def event(self, entry: Any) -> None:
+        """Print one event of the run, if it is one for a person."""
+        event = entry.dagster_event
+        if event is None:
+            self._message(entry)
+        elif event.is_step_materialization:
+            materialization = event.step_materialization_data.materialization
+            reused = materialization.metadata.get("reused")
+            word = "[dim]reused[/]" if reused is not None and reused.value else "[green]made[/]"
+            self._console.print(f"  {word:<14} {'/'.join(materialization.asset_key.path)}")
+        elif event.is_asset_check_evaluation:
+            self._check(event.asset_check_evaluation_data)
+        elif event.event_type == dg.DagsterEventType.STEP_START:
+            self._status.update(f"{event.step_key.replace('__', '/')} …")
+
+    def _message(self, entry: Any) -> None:
+        if entry.level < 20 or not entry.user_message:
+            return
+        text = escape(entry.user_message.splitlines()[0])
+        self._status.update(text)
+        if not self._console.is_terminal:
+            # Without a terminal there is no status line; say it, or long work looks dead.
+            self._console.print(f"    [dim]{text}[/]")
+
+    def _check(self, evaluation: Any) -> None:
+        if evaluation.passed:
+            mark = "[green]pass[/]"
+        else:
+            mark = "[red]FAIL[/]" if evaluation.severity == dg.AssetCheckSeverity.ERROR else "[yellow]warn[/]"
+        asset = "/".join(evaluation.asset_key.path)
+        self._console.print(f"    {mark} {asset}: {evaluation.check_name} [dim]{escape(evaluation.description or '')}[/]")
+
+
+def print_outcome(
+    console: Console, spec: TaskSpec, outcome: Outcome, instance: dg.DagsterInstance, home: Home
+) -> None:
+    """Print what a run built: rows, scores, the gate's verdict, the live release and the next commands."""
+    reader = StatusReader(home, Database.open(home.database_url), instance)
+    console.rule(f"{spec.name}: run {outcome.result.run_id}")
+    if spec.config.dataset.source.synthetic:
+        console.print("[dim]The records of this task are synthetic: written by a script, about no real person.[/]")
+    _print_counts(console, reader.counts(spec.name, outcome.namespace))
+    report = reader.stage(spec.name, outcome.namespace, REPORT) if REPORT in outcome.stages else None
+    if report is not None and _made(outcome, REPORT):
+        print_report(console, read_json(report.file("report.json")))
+        console.print(f"Report: {report.file('report.md')}")
+    _print_live(console, reader.live(spec.name))
+    _print_next(console, spec, outcome, report.manifest["candidate"] if report else "")
+
+
+def _made(outcome: Outcome, stage: str) -> bool:
+    return stage in outcome.result.metadata
+
+
+def _print_counts(console: Console, counts: dict[str, int | None]) -> None:
+    table = Table(title="Rows", title_justify="left")
+    for name in counts:
+        table.add_column(name, justify="right")
+    table.add_row(*("–" if count is None else f"{count:,}" for count in counts.values()))
+    console.print(table)
+
+
+def print_report(console: Console, report: dict[str, Any]) -> None:
+    """Print a report's scores side by side, and its verdict with the intervals."""
+    table = Table(title="Scores on the test rows", title_justify="left")
+    table.add_column("model")
+    metrics = ["exact", *report["levels"], "macro_f1", "parse_rate"]
+    for name in metrics:
+        table.add_column(name, justify="right")
+    for model in report["models"].values():
+        table.add_row(model["name"], *(f"{_metric(model['scores'], name):.3f}" for name in metrics))
+    console.print(table)
+    verdict = report["verdict"]
+    console.print(f"Gate: [{_VERDICT_STYLE[verdict['verdict']]}]{verdict['verdict']}[/]")
+    for gate in verdict["gates"]:
+        interval = gate["interval"]
+        spoken = f" [{interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else ""
+        console.print(
+            f"  [{_VERDICT_STYLE[gate['verdict']]}]{gate['verdict']:<12}[/] {escape(gate['name'] + spoken)} "
+            f"[dim]{escape(gate['reason'])}[/]"
+        )
+
+
+def _metric(scores: dict[str, Any], name: str) -> float:
+    value = scores[name] if name in scores else scores["levels"][name]
+    return float(value)
+
+
+def _print_live(console: Console, live: dict[str, Any] | None) -> None:
+    if live is None:
+        console.print("Live: [yellow]nothing yet[/]")
+        return
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in live["scores"].items())
+    console.print(f"Live: [bold green]version {live['version']}[/], candidate {short(live['candidate'])} ({scores})")
+
+
+def _print_next(console: Console, spec: TaskSpec, outcome: Outcome, candidate: str) -> None:
+    name = spec.name
+    lines = ["finetune status", "make ui    # the graph, its checks and every chart in the browser"]
+    if outcome.result.success and outcome.is_experiment:
+        lines.insert(0, "# an experiment is never released; put its values into defs.yaml to release it")
+    elif outcome.result.success and outcome.stops_for_approval:
+        short_id = short(candidate)
+        lines = [f'finetune approve {name} {short_id} --note "why"', f'finetune reject {name} {short_id} --note "why"', *lines]
+    elif outcome.result.success:
+        lines = [f'finetune ask {name} "your text"', "finetune serve", *lines]
+    console.print("Next:")
+    for line in lines:
+        console.print(f"  {escape(line)}", soft_wrap=True)
+
+
+def print_decision(
+    console: Console, spec: TaskSpec, outcome: Outcome, decision: str, instance: dg.DagsterInstance, home: Home
+) -> None:
+    """Print what a decision led to."""
+    if outcome.result.success:
+        console.print(f"{decision}: done")
+    reader = StatusReader(home, Database.open(home.database_url), instance)
+    _print_live(console, reader.live(spec.name))
+
+
+def print_status(console: Console, states: list[dict[str, Any]]) -> None:
+    """Print the state of tasks as a table."""
+    table = Table()
+    for name in ("task", "type", "live", "candidate", "exact", "last run", "gate", "read", "quarantined", "train/val/test"):
+        table.add_column(name)
+    for state in states:
+        live, last, counts = state["live"], state["last_run"], state["counts"]
+        table.add_row(
+            state["task"],
+            state["task_type"],
+            f"version {live['version']}" if live else "–",
+            short(live["candidate"]) if live else "–",
+            f"{live['scores']['exact']:.3f}" if live else "–",
+            last["state"] if last else "–",
+            (last["gate"] or "–") if last else "–",
+            *(_count(counts[name]) for name in ("read", "quarantined")),
+            "/".join(_count(counts[name]) for name in ("train", "validation", "test")),
+        )
+    console.print(table)
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else str(value)
+
+
+def print_tasks(console: Console, rows: list[dict[str, str]]) -> None:
+    """Print the tasks as a table."""
+    table = Table()
+    for name in ("task", "task_type", "description"):
+        table.add_column(name)
+    for row in rows:
+        table.add_row(row["task"], row["task_type"], row["description"])
+    console.print(table)
+
+
+def print_config(console: Console, rows: list[tuple[str, Any, str]]) -> None:
+    """Print settings with their origin; those that are no default stand out."""
+    table = Table()
+    for name in ("setting", "value", "from"):
+        table.add_column(name, overflow="fold")
+    for path, value, origin in rows:
+        style = "dim" if origin == "default" else ""
+        table.add_row(escape(path), escape(repr(value)), escape(origin), style=style)
+    console.print(table)
+
+
+def print_answer(console: Console, answer: dict[str, Any]) -> None:
+    """Print one answer of a live release."""
+    release = answer["release"]
+    for name, value in answer["answer"].items():
+        console.print(f"[bold]{escape(name)}[/]  {escape(str(value))}", soft_wrap=True)
+    console.print(f"[dim]version {release['version']}, candidate {short(release['candidate'])}, {answer['latency_ms']:.0f} ms[/]")
+
+
+__all__ = [
+    "Progress",
+
+    "print_answer",
+    "print_config",
+    "print_decision",
+    "print_outcome",
+    "print_report",
+    "print_status",
+    "print_tasks",
+]

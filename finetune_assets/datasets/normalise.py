@@ -1,0 +1,131 @@
+"""Normalised text, for equality and hashing only, and redaction of personal data for what people may read.
+
+Here belongs what decides when two inputs are one question, and what must not be shown of a rejected row. The text
+that is trained on and served is never changed by this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+# Characters without a width of their own: they hide inside copied text and make two equal questions differ.
+_INVISIBLE = dict.fromkeys(
+    [0x00AD, 0x034F, 0x061C, 0x180E, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)]
+)
+# Signs that carry meaning wherever they stand; all other punctuation is a matter of style.
+_MEANINGFUL = frozenset("%#@*/\\_")
+_STYLE_MARKS = frozenset("`´^~")
+_SIGN = re.compile(r"[^\w\s]|_")
+# Each pass can only remove or unify, so two or three settle any text; the bound guards against a surprise in Unicode.
+_MAX_PASSES = 10
+
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+def _without_style(match: re.Match[str]) -> str:
+    """Drop one punctuation mark, unless it belongs to a number (`1.5`, `10-12`, `-5`) or carries meaning."""
+    sign = match.group()
+    if sign in _MEANINGFUL or (sign not in _STYLE_MARKS and unicodedata.category(sign)[0] != "P"):
+        return sign
+    text, start = match.string, match.start()
+    before = text[start - 1] if start else " "
+    after = text[start + 1] if start + 1 < len(text) else " "
+    in_number = after.isdecimal() and (before.isdecimal() or (sign == "-" and before.isspace()))
+    return sign if in_number else ""
+
+
+def _fold(text: str) -> str:
+    if text.isascii():
+        plain = text.lower()
+    else:
+        # NFKC around casefold, as Unicode's toNFKC_Casefold does: either step can undo the other once.
+        plain = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).casefold()
+        plain = unicodedata.normalize("NFKC", plain)
+    bare = " ".join(_SIGN.sub(_without_style, plain).split())
+    return bare or " ".join(plain.split())
+
+
+def normalise_text(text: str) -> str:
+    r"""Return the spelling of `text` that equality is judged by.
+
+    Invisible characters are removed, compatibility forms unified (Unicode NFKC), case folded, white space (no-break
+    spaces and line separators too) folded to single spaces, and punctuation dropped. Kept are `% # @ * / \ _`, signs
+    of currency and arithmetic, and punctuation inside a number (`1.5`, `10-12`, `-5`). A text of nothing but
+    punctuation keeps it. Applying the function twice changes nothing more.
+
+    Args:
+        text: any text; lone surrogates pass through.
+
+    Returns:
+        The normalised text; empty only where the input has no visible character.
+    """
+    for _ in range(_MAX_PASSES):
+        folded = _fold(text)
+        if folded == text:
+            break
+        text = folded
+    return text
+
+
+def _normalised(value: Any) -> Any:
+    if isinstance(value, str):
+        return normalise_text(value)
+    if isinstance(value, Mapping):
+        return {str(key): _normalised(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_normalised(item) for item in value]
+    return value
+
+
+def content_key(fields: Mapping[str, Any], attachments: Iterable[str] = ()) -> str:
+    """Return the key under which two inputs are one question.
+
+    Args:
+        fields: what the question is made of, by canonical field name. Texts are normalised, at any depth; numbers,
+            booleans and null count as they are. The answer is no part of it.
+        attachments: URIs of photos and other files, in order. They count exactly as spelt: object names are
+            case-sensitive.
+
+    Returns:
+        SHA-256 in 64 hex digits. It depends on neither the order of the fields nor the target.
+
+    Raises:
+        ValueError: for NaN or Infinity in `fields`.
+        TypeError: for a value that JSON cannot hold.
+    """
+    text = _encode({"attachments": list(attachments), "fields": _normalised(fields)})
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_REDACTIONS = (
+    (re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+"), "[e-mail]"),
+    # Dates come before numbers, or a date would leave as half a phone number.
+    (re.compile(r"\b\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b|\b\d{4}[./-]\d{1,2}[./-]\d{1,2}\b"), "[date]"),
+    (re.compile(rf"\b\d{{1,2}}(?:st|nd|rd|th)?\s+{_MONTH},?\s+\d{{4}}\b", re.IGNORECASE), "[date]"),
+    (re.compile(rf"\b{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+\d{{4}}\b", re.IGNORECASE), "[date]"),
+    # Seven or more digits with single separators between them: phone, health, card and account numbers.
+    (re.compile(r"\+?\(?\d(?:[\s().\-/\u00a0]{0,2}\d){6,}"), "[number]"),
+)
+
+
+def redact(text: str) -> str:
+    """Return `text` with e-mail addresses, dates and long numbers replaced by `[e-mail]`, `[date]` and `[number]`.
+
+    Long numbers are runs of at least seven digits, with or without separators: phone numbers, health and account
+    numbers. Names of people are not found by patterns and stay; where names matter, the text must not be shown.
+
+    Args:
+        text: any text.
+
+    Returns:
+        The redacted text; redacting it again changes nothing.
+    """
+    for pattern, mask in _REDACTIONS:
+        text = pattern.sub(mask, text)
+    return text

@@ -1,0 +1,186 @@
+"""Quarantine: rejected records with a reason code, a pointer into the source and the redacted text.
+
+Here belong the reason codes and the writer. Who rejects a record, and why, is the business of the readers, the task
+types and the build.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from finetune_assets.datasets.normalise import redact
+from finetune_assets.records.errors import FinetuneError
+from finetune_assets.records.example import Rejection
+
+# The known codes and what each says. A task type may add its own; the writer takes any snake_case word.
+REASONS: Mapping[str, str] = {
+    # readers: the row cannot be read
+    "invalid_json": "the row is not JSON",
+    "truncated_row": "the file ends within the row",
+    "bad_encoding": "the row is not UTF-8",
+    "line_too_long": "the row is longer than source.max_line_bytes",
+    "nested_too_deep": "lists and objects are nested deeper than source.max_nesting",
+    "not_an_object": "the row is JSON, but no object",
+    "duplicate_key": "an object has the same key twice",
+    "not_finite": "NaN, Infinity or a number beyond a double: JSON has none of them",
+    "number_too_large": "a whole number of more than 4,300 digits",
+    "lone_surrogate": "half of a UTF-16 pair: not a character, cannot be written",
+    "nul_character": "U+0000 in a text: databases and C libraries cut the text there",
+    # task types: the record says nothing that can be learned
+    "missing_field": "a required field is absent or blank",
+    "wrong_type": "a field holds another type than expected",
+    "unknown_label": "the label is not in the taxonomy",
+    "invalid_label": "the label's parts do not belong together",
+    "wrong_description": "the description is none of that level's descriptions",
+    "label_excluded": "the configuration leaves this label out",
+    "missing_photo": "a local photo does not exist",
+    # build: the example cannot stand beside the others
+    "duplicate_id": "another record with this id and other content is kept",
+    "label_conflict": "equal inputs have different answers",
+    "would_tie_splits": "the new row shares leak groups with rows of different splits",
+    "tied_across_splits": "the row shares a leak group with a row of a split nearer to training",
+}
+
+# Rows that the configuration itself leaves out say nothing about the quality of the source.
+UNCOUNTED_REASONS = frozenset({"label_excluded"})
+
+_COLUMNS = ("reason", "file", "line", "row", "offset", "record_id", "field", "found", "expected", "mend", "text")
+_WHOLE_NUMBERS = frozenset({"line", "row", "offset"})
+_BATCH_ROWS = 5_000
+_MAX_FOUND = 200
+_MAX_TEXT = 500
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def quarantine_share(read: int, reasons: Mapping[str, int]) -> float:
+    """Return the share (0 to 1) of rows that were rejected for a fault; 0 when nothing was read.
+
+    Args:
+        read: rows that went in.
+        reasons: rows by reason code. The codes in `UNCOUNTED_REASONS` count neither as rejected nor as read.
+    """
+    left_out = sum(count for reason, count in reasons.items() if reason in UNCOUNTED_REASONS)
+    counted = read - left_out
+    return (sum(reasons.values()) - left_out) / counted if counted else 0.0
+
+
+def require_quarantine_share(read: int, reasons: Mapping[str, int], limit: float, *, where: str) -> None:
+    """Refuse a dataset of which too much was rejected.
+
+    Args:
+        read: rows that went in.
+        reasons: rejected rows by reason code.
+        limit: the largest share that is allowed, `source.max_quarantine_share`.
+        where: the source or quarantine file that the error is to name.
+
+    Raises:
+        FinetuneError: when `quarantine_share` is above `limit`.
+    """
+    share = quarantine_share(read, reasons)
+    if share <= limit:
+        return
+    counted = {reason: count for reason, count in reasons.items() if reason not in UNCOUNTED_REASONS}
+    ranked = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+    raise FinetuneError(
+        "too many rows were rejected",
+        where=where,
+        found=f"{share:.1%} of {read} rows: " + ", ".join(f"{reason} {count}" for reason, count in ranked[:4]),
+        expected=f"at most {limit:.0%}",
+        mend="correct the source or its aliases, or raise dataset.source.max_quarantine_share",
+    )
+
+
+class QuarantineWriter:
+    """Writes `quarantine.jsonl` and `quarantine.parquet` row by row, in bounded memory.
+
+    Both files exist after `close`, even without a row, with the same columns. What a rejection shows of a record
+    (`found`, `text`) is redacted and shortened here, so that no caller can forget it.
+
+    Args:
+        folder: an existing folder for the two files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.reasons: Counter[str] = Counter()
+        self._parquet_path = folder / "quarantine.parquet"
+        self._jsonl = (folder / "quarantine.jsonl").open("w", encoding="utf-8", newline="\n")
+        self._rows: list[dict[str, Any]] = []
+        self._parquet: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def count(self) -> int:
+        """Rows written so far."""
+        return self.reasons.total()
+
+    def add(self, rejection: Rejection) -> None:
+        """Write one rejected record.
+
+        Raises:
+            ValueError: when the reason is not a snake_case word, which is a mistake in the caller.
+        """
+        if not rejection.reason.replace("_", "").isalnum() or not rejection.reason.islower():
+            raise ValueError(f"a quarantine reason is a snake_case word, not {rejection.reason!r}")
+        row = safe_rejection(rejection).to_json()
+        self.reasons[rejection.reason] += 1
+        self._jsonl.write(_encode(row) + "\n")
+        self._rows.append(row)
+        if len(self._rows) >= _BATCH_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        """Finish both files; a second call does nothing."""
+        if self._jsonl.closed:
+            return
+        self._jsonl.close()
+        self._flush()
+        self._parquet.close()
+
+    def _flush(self) -> None:
+        # pyarrow loads in a third of a second: only when there is something to write.
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        schema = pa.schema([(name, pa.int64() if name in _WHOLE_NUMBERS else pa.string()) for name in _COLUMNS])
+        if self._parquet is None:
+            self._parquet = pq.ParquetWriter(self._parquet_path, schema)
+        self._parquet.write_table(pa.Table.from_pylist(self._rows, schema=schema))
+        self._rows.clear()
+
+
+def safe_rejection(rejection: Rejection) -> Rejection:
+    """Return the rejection with its texts redacted, writable as UTF-8 and shortened to 200 and 500 characters."""
+    return replace(
+        rejection,
+        record_id=_writable(rejection.record_id)[:_MAX_FOUND],
+        field=_writable(rejection.field)[:_MAX_FOUND],
+        found=_shown(rejection.found, _MAX_FOUND),
+        text=_shown(rejection.text, _MAX_TEXT),
+    )
+
+
+def _shown(text: str, limit: int) -> str:
+    """Return the redacted beginning of `text`, at most `limit` characters."""
+    # The patterns are quadratic on long words, so they see twice what is shown; the end of a cut text may hold half
+    # an address that no pattern knows, so it goes.
+    head = redact(_writable(text[: 2 * limit]))
+    return (head if len(text) <= 2 * limit else head[: -limit // 4])[:limit]
+
+
+def _writable(text: str) -> str:
+    """Replace lone surrogates and NUL, which UTF-8 files and Parquet readers cannot take."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")

@@ -1,0 +1,120 @@
+"""Base models: the embedded one that all tasks share, a local folder, or one from the hub.
+
+Here belongs how a task's `tuning.base_model` becomes files on disk with an identity.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from finetune_assets.datasets.render import template_hash
+from finetune_assets.lineage.runtime import MAIN, PLATFORM_TASK, StageBook, TaskRun
+from finetune_assets.records.digests import digest_of, digest_of_file
+from finetune_assets.records.errors import FinetuneError
+from finetune_assets.records.task_type import TaskType
+from finetune_assets.tuning.config import TuningConfig
+
+EMBEDDED_STAGE = "embedded_base_model"
+_WEIGHT_SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model on disk.
+
+    Attributes:
+        name: what a person calls it.
+        folder: its files; weights as safetensors only.
+        digest: identity of weights, configuration and tokenizer.
+        chat_template: the template that renders its prompts.
+    """
+
+    name: str
+    folder: Path
+    digest: str
+    chat_template: str
+
+    def template_hash(self, task_type: TaskType) -> str:
+        """Return the hash of everything that turns a record into this base's prompt."""
+        return template_hash(task_type.manifest(), self.chat_template)
+
+
+def find_base(task: TaskRun) -> Base:
+    """Return the base model that the task's settings name.
+
+    Raises:
+        FinetuneError: when it is not there or holds no safetensors weights.
+    """
+    config = task.config.tuning
+    if config.is_embedded:
+        shared = StageBook(
+            task=PLATFORM_TASK, namespace=MAIN, run_id=task.run_id, artifacts=task.artifacts, database=task.database
+        )
+        artifact = shared.result(EMBEDDED_STAGE)
+        return Base("embedded", artifact.path, artifact.digest, chat_template_of(artifact.path))
+    folder = _local_folder(config, task.folder)
+    return Base(config.base_model, folder, folder_digest(folder), chat_template_of(folder))
+
+
+def _local_folder(config: TuningConfig, start: Path) -> Path:
+    folder = (start / config.base_model).resolve()
+    if folder.is_dir():
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        path = snapshot_download(
+            config.base_model,
+            revision=config.revision,
+            allow_patterns=["*.safetensors", "*.json", "*.jinja", "tokenizer*", "*.model", "*.txt"],
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError, OSError) as error:
+        raise FinetuneError(
+            "base model cannot be had",
+            where=f"tuning.base_model {config.base_model}",
+            found=str(error).splitlines()[0],
+            expected="`embedded`, a folder with safetensors weights, or a hub id that this machine reaches",
+            mend="check the name, the network and HF_TOKEN, or name a folder",
+        ) from None
+    return Path(path)
+
+
+def folder_digest(folder: Path) -> str:
+    """Return the identity of a model's folder: its weights, configuration and tokenizer files.
+
+    Raises:
+        FinetuneError: when the folder holds no safetensors weights.
+    """
+    names = sorted(
+        path.name for path in folder.iterdir() if path.suffix in {_WEIGHT_SUFFIX, ".json", ".jinja", ".model"}
+    )
+    if not any(name.endswith(_WEIGHT_SUFFIX) for name in names):
+        raise FinetuneError(
+            "base model has no safetensors weights",
+            where=str(folder),
+            found=", ".join(names) or "no model files",
+            mend="convert it to safetensors; pickled weights are never loaded",
+        )
+    return digest_of({name: digest_of_file(folder / name) for name in names})
+
+
+def chat_template_of(folder: Path) -> str:
+    """Return the chat template of a model's tokenizer.
+
+    Raises:
+        FinetuneError: when the tokenizer has none.
+    """
+    template = folder / "chat_template.jinja"
+    if template.is_file():
+        return template.read_text(encoding="utf-8")
+    config = folder / "tokenizer_config.json"
+    text = json.loads(config.read_text(encoding="utf-8")).get("chat_template") if config.is_file() else None
+    if not isinstance(text, str):
+        raise FinetuneError(
+            "base model's tokenizer has no chat template",
+            where=str(folder),
+            expected="chat_template.jinja, or chat_template in tokenizer_config.json",
+            mend="take the instruction-tuned model, or put a chat_template.jinja into the folder",
+        )
+    return text

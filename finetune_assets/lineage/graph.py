@@ -1,0 +1,42 @@
+"""One task's graph: its seven assets, their checks and its job, put together."""
+
+import dagster as dg
+
+from finetune_assets.lineage import (
+    deployed_endpoint,
+    raw_observations,
+    release_approval,
+    splits_checks,
+    tuned_adapter,
+    uploaded_dataset,
+    validated_splits,
+    validation_report,
+)
+from finetune_assets.lineage.automation import build_job
+from finetune_assets.lineage.base_model import embedded_base_key
+from finetune_assets.lineage.task_config import TaskSpec
+
+
+def build_task_graph(spec: TaskSpec) -> dg.Definitions:
+    """Return one task's assets, checks and job."""
+    shared = [embedded_base_key()] if spec.config.tuning.is_embedded else []
+    return dg.Definitions(
+        assets=[
+            raw_observations.build_asset(spec),
+            validated_splits.build_asset(spec),
+            uploaded_dataset.build_asset(spec),
+            tuned_adapter.build_asset(spec, shared),
+            validation_report.build_asset(spec, shared),
+            release_approval.build_asset(spec),
+            deployed_endpoint.build_asset(spec),
+        ],
+        asset_checks=[
+            raw_observations.build_asset_checks(spec),
+            splits_checks.build_asset_checks(spec, shared),
+            uploaded_dataset.build_asset_checks(spec),
+            tuned_adapter.build_asset_checks(spec),
+            validation_report.build_asset_checks(spec),
+            deployed_endpoint.build_asset_checks(spec),
+        ],
+        jobs=[build_job(spec, shared)],
+    )

@@ -1,0 +1,135 @@
+"""raw_observations: the source files, read once, each row kept or quarantined with its reason."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from finetune_assets.datasets.ingest import ingest, source_identity
+from finetune_assets.lineage import show
+from finetune_assets.lineage.checks import Check, Evidence, build_checks
+from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task
+from finetune_assets.lineage.task_config import TaskSpec
+from finetune_assets.records.digests import digest_of
+from finetune_assets.resources.platform import Platform, RunOptions
+from finetune_assets.storage.artifacts import Artifact
+from finetune_assets.storage.files import read_json, write_json_atomic
+from finetune_assets.task_types import default_aliases
+
+STAGE = "raw_observations"
+CODE_VERSION = "1"
+
+
+def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
+    """Return the asset of one task."""
+
+    @dg.asset(
+        key=asset_key(spec.name, STAGE),
+        group_name=spec.name,
+        description="Source records as found, each with its place; what cannot be read is in quarantine.",
+        kinds={"json"},
+        owners=spec.config.owners,
+        code_version=CODE_VERSION,
+    )
+    def raw_observations(
+        context: dg.AssetExecutionContext, platform: Platform, options: RunOptions
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        task = open_task(context, spec, platform, options)
+        artifact, reused = read_source(task, context.log.info)
+        task.record(STAGE, artifact, reused=reused)
+        return materialized(artifact, reused=reused, namespace=task.namespace, metadata=describe(artifact))
+
+    return raw_observations
+
+
+def read_source(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
+    """Read the source, or take over what an equal source gave before."""
+    source = task.config.dataset.source
+    aliases = default_aliases(task.config.task_type)
+    identity = {
+        "code": CODE_VERSION,
+        "source": source_identity(source, task.folder),
+        "aliases": {name: list(names) for name, names in aliases.items()},
+        "limit": task.options.limit,
+    }
+    key = digest_of(identity)[:20]
+    known = task.artifacts.find(STAGE, key)
+    if known:
+        return known, True
+    with task.artifacts.create(STAGE, key) as staging:
+        summary = ingest(
+            source,
+            task.folder,
+            aliases,
+            staging.path,
+            limit=task.options.limit or None,
+            on_progress=lambda rows: say(f"{rows} rows read"),
+        )
+        write_json_atomic(staging.path / "summary.json", summary.to_json())
+        return staging.commit({"task": task.task, "inputs": identity}), False
+
+
+def summary_of(artifact: Artifact) -> dict[str, Any]:
+    """Return the counts that were written beside the records."""
+    summary: dict[str, Any] = read_json(artifact.file("summary.json"))
+    return summary
+
+
+def describe(artifact: Artifact) -> dict[str, Any]:
+    """Return the metadata that a person wants to see."""
+    summary = summary_of(artifact)
+    return {
+        "dagster/row_count": summary["accepted"],
+        "rows_read": summary["read"],
+        "rows_quarantined": summary["quarantined"],
+        "quarantine_reasons": show.counts(summary["reasons"], name="reason"),
+        "source_files": show.table([_file_row(item) for item in summary["files"]]),
+        "records": dg.MetadataValue.path(str(artifact.file("records.jsonl"))),
+        "quarantine": dg.MetadataValue.path(str(artifact.file("quarantine.jsonl"))),
+    }
+
+
+def _file_row(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in item.items() if not isinstance(value, dict | list)}
+
+
+def _quarantine_share(task: TaskRun, artifact: Artifact) -> Evidence:
+    summary = summary_of(artifact)
+    limit = task.config.dataset.source.max_quarantine_share
+    share = summary["quarantined"] / summary["read"] if summary["read"] else 1.0
+    rows = [{"reason": reason, "rows": count} for reason, count in sorted(summary["reasons"].items())]
+    return Evidence(
+        passed=share <= limit,
+        summary=f"{summary['quarantined']} of {summary['read']} rows cannot be read ({share:.1%}; at most {limit:.0%} allowed)",
+        numbers={"quarantined_share": share},
+        rows=rows,
+    )
+
+
+def _counts_conserved(task: TaskRun, artifact: Artifact) -> Evidence:
+    summary = summary_of(artifact)
+    accepted = _lines(artifact.file("records.jsonl"))
+    quarantined = _lines(artifact.file("quarantine.jsonl"))
+    passed = accepted + quarantined == summary["read"] and accepted == summary["accepted"]
+    return Evidence(
+        passed=passed,
+        summary=f"{summary['read']} read = {accepted} accepted + {quarantined} quarantined",
+        numbers={"read": summary["read"], "accepted": accepted, "quarantined": quarantined},
+    )
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as stream:
+        return sum(1 for _ in stream)
+
+
+def build_asset_checks(spec: TaskSpec) -> dg.AssetChecksDefinition:
+    """Return the checks of one task's raw observations."""
+    return build_checks(
+        spec,
+        STAGE,
+        [
+            Check("counts_conserved", "Rows read = accepted + quarantined, counted again from the files.", _counts_conserved),
+            Check("readable", "Not more rows in quarantine than the YAML allows.", _quarantine_share),
+        ],
+    )

@@ -1,0 +1,57 @@
+"""TaskConfig: everything that one defs.yaml may say, composed from the configuration of the lower rooms."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from finetune_assets.datasets.config import DatasetConfig
+from finetune_assets.evaluation.config import GateConfig
+from finetune_assets.releases.config import ReleaseConfig
+from finetune_assets.task_types.classification import ClassificationConfig
+from finetune_assets.tuning.config import TuningConfig
+
+TASK_PATTERN = r"^[a-z][a-z0-9_]{0,40}$"
+
+
+class TaskConfig(BaseModel):
+    """One task: what is read, how it becomes examples, how a model is tuned, judged and released."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str = Field(
+        default="",
+        pattern=r"^$|" + TASK_PATTERN,
+        description="Name of the task and of its group in the graph; empty takes the folder's name.",
+    )
+    task_type: Literal["classification"] = Field(description="The shape of the task, which decides how records are read.")
+    description: str = Field(default="", description="What the task is for, shown in the graph.")
+    owners: list[str] = Field(default_factory=list, description="Owners as `team:name` or an e-mail address.")
+    dataset: DatasetConfig = Field(description="Source, cleaning rules, split and slices.")
+    classification: ClassificationConfig | None = Field(
+        default=None, description="Taxonomy, fields and prompt; needed when task_type is classification."
+    )
+    tuning: TuningConfig = Field(default_factory=TuningConfig, description="Base model and hyperparameters.")
+    evaluation: GateConfig = Field(
+        default_factory=GateConfig, description="What a candidate must show to be released."
+    )
+    release: ReleaseConfig = Field(default_factory=ReleaseConfig, description="Approval and rollout.")
+
+    @model_validator(mode="after")
+    def _type_section_present(self) -> "TaskConfig":
+        if self.task_type == "classification" and self.classification is None:
+            raise ValueError("task_type classification needs a `classification:` section that names its taxonomy")
+        return self
+
+
+class TaskSpec(BaseModel):
+    """A task as the component hands it to the lineage: its configuration and the folder that its paths start from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    config: TaskConfig
+    folder: str
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.config.task

@@ -1,0 +1,235 @@
+"""tuned_adapter: the adapter that one tuning request gives, trained at most once for each request key.
+
+Training runs in a process of its own through Dagster Pipes, resumes from its newest complete checkpoint, and holds a
+lease on its request key, so that two runs never train the same thing side by side.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from finetune_assets.lineage import show
+from finetune_assets.lineage.bases import Base, find_base
+from finetune_assets.lineage.checks import Check, Evidence, build_checks
+from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task
+from finetune_assets.lineage.task_config import TaskSpec
+from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
+from finetune_assets.lineage.validated_splits import STAGE as SPLITS
+from finetune_assets.records.digests import short
+from finetune_assets.records.errors import FinetuneError
+from finetune_assets.resources.platform import Platform, RunOptions
+from finetune_assets.storage.artifacts import Artifact
+from finetune_assets.storage.files import read_json, write_json_atomic
+from finetune_assets.storage.intents import mark, record_intent
+from finetune_assets.storage.leases import lease
+from finetune_assets.training.digest import adapter_digest
+from finetune_assets.tuning.local import LaunchPlan, plan_adapter
+from finetune_assets.tuning.request import TuningRequest
+
+STAGE = "tuned_adapter"
+CODE_VERSION = "1"
+# How long a second run waits for the first to finish the very same adapter.
+WAIT_FOR_TWIN_SECONDS = 6 * 3600.0
+
+
+def build_asset(spec: TaskSpec, shared_deps: list[dg.AssetKey]) -> dg.AssetsDefinition:
+    """Return the asset of one task; `shared_deps` are the shared assets that its base model comes from."""
+
+    @dg.asset(
+        key=asset_key(spec.name, STAGE),
+        deps=[asset_key(spec.name, SPLITS), asset_key(spec.name, UPLOADED), *shared_deps],
+        group_name=spec.name,
+        description="A low-rank adapter of the base model, trained on the uploaded rows.",
+        kinds={"pytorch", "huggingface"},
+        owners=spec.config.owners,
+        code_version=CODE_VERSION,
+        pool="local_training",
+    )
+    def tuned_adapter(
+        context: dg.AssetExecutionContext,
+        platform: Platform,
+        options: RunOptions,
+        pipes: dg.PipesSubprocessClient,
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        task = open_task(context, spec, platform, options)
+        artifact, reused = tune(task, context, pipes)
+        task.record(STAGE, artifact, reused=reused)
+        return materialized(artifact, reused=reused, namespace=task.namespace, metadata=describe(artifact))
+
+    return tuned_adapter
+
+
+def request_of(task: TaskRun, base: Base) -> TuningRequest:
+    """Return everything that decides this task's adapter."""
+    uploaded = task.result(UPLOADED)
+    files = uploaded.manifest["files"]
+    validation = files["chat/validation.jsonl"]
+    return TuningRequest(
+        task=task.task,
+        dataset_digest=uploaded.digest,
+        train_digest=files["chat/train.jsonl"]["sha256"],
+        validation_digest=validation["sha256"] if validation["bytes"] else None,
+        base_digest=base.digest,
+        template_hash=base.template_hash(task.task_type()),
+        config=task.config.tuning,
+    )
+
+
+def tune(task: TaskRun, context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient) -> tuple[Artifact, bool]:
+    """Train the adapter of the task's request, or take over the one that the same request gave before."""
+    base = find_base(task)
+    request = request_of(task, base)
+    key = request.request_key
+    known = task.artifacts.find(STAGE, key)
+    if known:
+        return known, True
+    with lease(task.database, f"tuning/{key}", wait_s=WAIT_FOR_TWIN_SECONDS):
+        known = task.artifacts.find(STAGE, key)
+        if known:
+            return known, True
+        record_intent(task.database, request_key=key, task=task.task, backend=task.config.tuning.backend)
+        work = task.home.work / "tuning" / key
+        job = _write_job(work, base, request, task.result(UPLOADED))
+        mark(task.database, key, state="RUNNING", handle=str(work))
+        run_plan(context, pipes, plan_adapter(job, task.config.tuning, os.environ), "training")
+        artifact = _keep(task, base, request, work / "out")
+        mark(task.database, key, state="SUCCEEDED", handle=artifact.key)
+        shutil.rmtree(work)
+        return artifact, False
+
+
+def _write_job(work: Path, base: Base, request: TuningRequest, uploaded: Artifact) -> Path:
+    validation = uploaded.file("chat/validation.jsonl")
+    job = work / "job.json"
+    work.mkdir(parents=True, exist_ok=True)
+    write_json_atomic(
+        job,
+        {
+            "base": str(base.folder),
+            "train": str(uploaded.file("chat/train.jsonl")),
+            "validation": str(validation) if validation.stat().st_size else None,
+            "work": str(work / "checkpoints"),
+            "out": str(work / "out"),
+            "request": request.model_dump(mode="json"),
+            "template_hash": request.template_hash,
+        },
+    )
+    return job
+
+
+def run_plan(context: Any, pipes: dg.PipesSubprocessClient, plan: LaunchPlan, what: str) -> None:
+    """Run a launch plan through Pipes and wait for it.
+
+    Raises:
+        FinetuneError: when the process fails; the last message that it reported names the reason.
+    """
+    try:
+        invocation = pipes.run(
+            command=plan.command, context=context, env=plan.env, cwd=str(plan.cwd) if plan.cwd else None
+        )
+    except dg.DagsterPipesExecutionError as error:
+        raise FinetuneError(
+            f"{what} process failed",
+            where=plan.command[2],
+            found=str(error).splitlines()[0],
+            mend="the lines above in the run's log say why; start the run again and it resumes",
+        ) from None
+    for message in invocation.get_custom_messages():
+        if isinstance(message, dict) and message.get("kind") == "error":
+            raise FinetuneError(f"{what} failed", found=str(message.get("message", "")))
+
+
+def _keep(task: TaskRun, base: Base, request: TuningRequest, out: Path) -> Artifact:
+    digest = adapter_digest(out)
+    with task.artifacts.create(STAGE, request.request_key) as staging:
+        for path in sorted(out.iterdir()):
+            if path.is_file():
+                shutil.copyfile(path, staging.path / path.name)
+        return staging.commit(
+            {
+                "task": task.task,
+                "request": request.model_dump(mode="json"),
+                "base": {"name": base.name, "digest": base.digest},
+                "adapter_digest": digest,
+                "template_hash": request.template_hash,
+            },
+            identity={"adapter": digest},
+            # The adapter's own digest leaves out paths and versions that peft writes beside the tensors.
+            outside_digest=[path.name for path in staging.path.iterdir()],
+        )
+
+
+def describe(artifact: Artifact) -> dict[str, Any]:
+    """Return the metadata that a person wants to see."""
+    from finetune_assets.evaluation.charts import loss_curve_png
+
+    training = read_json(artifact.file("training.json"))
+    plain = {
+        name: value
+        for name, value in training.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and value is not None
+    }
+    return {
+        "base_model": artifact.manifest["base"]["name"],
+        "request_key": artifact.key,
+        "loss": show.picture(loss_curve_png(training["loss"]), "training loss"),
+        "final_loss": float(training["loss"][-1][1]),
+        **{f"training/{name}": value for name, value in plain.items()},
+        "settings": dg.MetadataValue.json(artifact.manifest["request"]["config"]),
+        "versions": dg.MetadataValue.json(training.get("versions", {})),
+    }
+
+
+def _artifact_loadable(task: TaskRun, artifact: Artifact) -> Evidence:
+    """Read every tensor, compare the digest and hold the shapes against the configuration."""
+    from safetensors.numpy import load_file
+
+    problems = artifact.verify()
+    config = json.loads(artifact.file("adapter_config.json").read_text(encoding="utf-8"))
+    tensors = load_file(str(artifact.file("adapter_model.safetensors")))
+    rank = int(config["r"])
+    problems += [f"{name}: no rank-{rank} factor" for name, tensor in tensors.items() if rank not in tensor.shape]
+    problems += [f"{name}: not finite" for name, tensor in tensors.items() if not _finite(tensor)]
+    if adapter_digest(artifact.path) != artifact.manifest["adapter_digest"]:
+        problems.append("the adapter's digest is not the manifest's")
+    if not tensors:
+        problems.append("the adapter holds no tensors")
+    return Evidence(
+        passed=not problems,
+        summary=f"{len(tensors)} tensors read, {len(problems)} problems; adapter {short(artifact.manifest['adapter_digest'])}",
+        numbers={"tensors": len(tensors), "weights": sum(int(tensor.size) for tensor in tensors.values())},
+        rows=[{"problem": problem} for problem in problems],
+    )
+
+
+def _finite(tensor: Any) -> bool:
+    import numpy as np
+
+    return bool(np.isfinite(tensor.astype("float32")).all())
+
+
+def _loss_falls(task: TaskRun, artifact: Artifact) -> Evidence:
+    losses = [value for _, value in read_json(artifact.file("training.json"))["loss"]]
+    tenth = max(1, len(losses) // 10)
+    start, end = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
+    return Evidence(
+        passed=end < start,
+        summary=f"mean loss {start:.3f} in the first tenth, {end:.3f} in the last",
+        numbers={"first_loss": start, "last_loss": end},
+    )
+
+
+def build_asset_checks(spec: TaskSpec) -> dg.AssetChecksDefinition:
+    """Return the checks of one task's adapter."""
+    return build_checks(
+        spec,
+        STAGE,
+        [
+            Check("artifact_loadable", "Every tensor reads back, is finite and fits the configuration.", _artifact_loadable),
+            Check("loss_falls", "The training loss ends below where it began.", _loss_falls, gate=False),
+        ],
+    )

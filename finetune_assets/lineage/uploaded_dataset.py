@@ -1,0 +1,98 @@
+"""uploaded_dataset: the rendered rows a tuning backend reads, copied to the object store and verified.
+
+The test split never leaves: a backend has no use for it, and a copy is a leak waiting.
+"""
+
+import shutil
+from typing import Any
+
+import dagster as dg
+
+from finetune_assets.lineage import show
+from finetune_assets.lineage.checks import Check, Evidence, build_checks
+from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task
+from finetune_assets.lineage.task_config import TaskSpec
+from finetune_assets.lineage.validated_splits import STAGE as SPLITS
+from finetune_assets.records.digests import digest_of
+from finetune_assets.resources.platform import Platform, RunOptions
+from finetune_assets.storage.artifacts import Artifact
+
+STAGE = "uploaded_dataset"
+CODE_VERSION = "1"
+FORMATS = ("chat", "gemini")
+UPLOADED_SPLITS = ("train", "validation")
+
+
+def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
+    """Return the asset of one task."""
+
+    @dg.asset(
+        key=asset_key(spec.name, STAGE),
+        deps=[asset_key(spec.name, SPLITS)],
+        group_name=spec.name,
+        description="Training and validation rows in the object store, named by their content.",
+        kinds={"file"},
+        owners=spec.config.owners,
+        code_version=CODE_VERSION,
+    )
+    def uploaded_dataset(
+        context: dg.AssetExecutionContext, platform: Platform, options: RunOptions
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        task = open_task(context, spec, platform, options)
+        artifact, reused = upload(task)
+        task.record(STAGE, artifact, reused=reused)
+        return materialized(artifact, reused=reused, namespace=task.namespace, metadata=describe(artifact))
+
+    return uploaded_dataset
+
+
+def upload(task: TaskRun) -> tuple[Artifact, bool]:
+    """Copy the rendered rows of the splits, or take over an equal copy."""
+    splits = task.result(SPLITS)
+    names = [f"{form}/{split}.jsonl" for form in FORMATS for split in UPLOADED_SPLITS]
+    content = {name: splits.manifest["files"][name]["sha256"] for name in names}
+    key = digest_of({"files": content, "code": CODE_VERSION})[:20]
+    known = task.artifacts.find(STAGE, key)
+    if known:
+        return known, True
+    with task.artifacts.create(STAGE, key) as staging:
+        for name in names:
+            target = staging.path / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(splits.file(name), target)
+        return staging.commit({"task": task.task, "expected": content}), False
+
+
+def describe(artifact: Artifact) -> dict[str, Any]:
+    """Return the metadata that a person wants to see."""
+    files = artifact.manifest["files"]
+    rows = [
+        {"file": name, "bytes": facts["bytes"], "sha256": facts["sha256"][:12], "uri": artifact.file(name).as_uri()}
+        for name, facts in sorted(files.items())
+    ]
+    return {
+        "dagster/uri": artifact.path.as_uri(),
+        "bytes": sum(facts["bytes"] for facts in files.values()),
+        "files": show.table(rows),
+    }
+
+
+def _checksum_matches(task: TaskRun, artifact: Artifact) -> Evidence:
+    problems = artifact.verify()
+    splits = task.result(SPLITS)
+    for name, expected in artifact.manifest["expected"].items():
+        if splits.manifest["files"][name]["sha256"] != expected:
+            problems.append(f"{name}: not the file of the validated splits")
+    return Evidence(
+        passed=not problems,
+        summary=f"{len(artifact.manifest['expected'])} files read back and compared, {len(problems)} differ",
+        numbers={"files_that_differ": len(problems)},
+        rows=[{"problem": problem} for problem in problems],
+    )
+
+
+def build_asset_checks(spec: TaskSpec) -> dg.AssetChecksDefinition:
+    """Return the checks of one task's uploaded dataset."""
+    return build_checks(
+        spec, STAGE, [Check("checksum_matches", "Every uploaded file reads back as it was made.", _checksum_matches)]
+    )

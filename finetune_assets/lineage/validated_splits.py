@@ -1,0 +1,126 @@
+"""validated_splits: records become examples, are checked against the taxonomy, cleaned of duplicates and split.
+
+Only earlier assignments enter the next version, so a row once in a split stays in it. The task's head version moves
+by compare-and-set under the task's lease; experiments read the head and never move it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from finetune_assets.datasets.build import build_splits, split_inputs_key
+from finetune_assets.lineage import show
+from finetune_assets.lineage.raw_observations import STAGE as RAW
+from finetune_assets.lineage.runtime import MAIN, TaskRun, asset_key, materialized, open_task
+from finetune_assets.lineage.task_config import TaskSpec
+from finetune_assets.records.digests import digest_of, digest_of_file
+from finetune_assets.resources.platform import Platform, RunOptions
+from finetune_assets.storage.artifacts import Artifact
+from finetune_assets.storage.files import read_json, write_json_atomic
+from finetune_assets.storage.heads import advance_head, current_head
+from finetune_assets.storage.leases import lease
+
+STAGE = "validated_splits"
+CODE_VERSION = "1"
+
+
+def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
+    """Return the asset of one task."""
+
+    @dg.asset(
+        key=asset_key(spec.name, STAGE),
+        deps=[asset_key(spec.name, RAW)],
+        group_name=spec.name,
+        description="Examples in train, validation and test, without duplicates and without leaks; rendered as JSONL.",
+        kinds={"json", "pandera"},
+        owners=spec.config.owners,
+        code_version=CODE_VERSION,
+    )
+    def validated_splits(
+        context: dg.AssetExecutionContext, platform: Platform, options: RunOptions
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        task = open_task(context, spec, platform, options)
+        artifact, reused = split_examples(task, context.log.info)
+        task.record(STAGE, artifact, reused=reused)
+        return materialized(artifact, reused=reused, namespace=task.namespace, metadata=describe(artifact))
+
+    return validated_splits
+
+
+def split_examples(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
+    """Build the next version of the splits, or take over the head where its inputs are the same."""
+    raw = task.result(RAW)
+    task_type = task.task_type()
+    inputs_key = split_inputs_key(raw.digest, task_type, task.config.dataset)
+    with lease(task.database, f"dataset/{task.task}/{task.namespace}", wait_s=30):
+        own = current_head(task.database, task.task, task.namespace)
+        if own and own.inputs_key == inputs_key:
+            known = task.artifacts.find(STAGE, own.artifact_key)
+            if known:
+                return known, True
+        # An experiment starts from the main head's assignments, so that it cannot train on main's test rows.
+        head = own or (None if task.namespace == MAIN else current_head(task.database, task.task, MAIN))
+        previous = _assignments(task, head.artifact_key) if head else None
+        artifact = _build(task, raw, inputs_key, previous, say)
+        advance_head(
+            task.database,
+            task.task,
+            task.namespace,
+            expected_number=own.number if own else None,
+            inputs_key=inputs_key,
+            artifact_key=artifact.key,
+            digest=artifact.digest,
+        )
+        return artifact, False
+
+
+def _assignments(task: TaskRun, artifact_key: str) -> Path:
+    return task.artifacts.open(STAGE, artifact_key).file("assignments.jsonl")
+
+
+def _build(task: TaskRun, raw: Artifact, inputs_key: str, previous: Path | None, say: Any) -> Artifact:
+    memory = digest_of_file(previous) if previous else ""
+    key = digest_of({"inputs": inputs_key, "assignments": memory, "code": CODE_VERSION})[:20]
+    known = task.artifacts.find(STAGE, key)
+    if known:
+        return known
+    with task.artifacts.create(STAGE, key) as staging:
+        summary = build_splits(
+            raw.file("records.jsonl"),
+            staging.path,
+            task.task_type(),
+            task.config.dataset,
+            previous=previous,
+            on_progress=lambda rows: say(f"{rows} examples made"),
+        )
+        write_json_atomic(staging.path / "summary.json", summary.to_json())
+        return staging.commit({"task": task.task, "inputs_key": inputs_key, "raw": raw.key})
+
+
+def summary_of(artifact: Artifact) -> dict[str, Any]:
+    """Return the counts that were written beside the splits."""
+    summary: dict[str, Any] = read_json(artifact.file("summary.json"))
+    return summary
+
+
+def describe(artifact: Artifact) -> dict[str, Any]:
+    """Return the metadata that a person wants to see."""
+    from finetune_assets.evaluation.charts import label_bars_png
+
+    summary = summary_of(artifact)
+    statistics = read_json(artifact.file("statistics.json"))
+    certificate = read_json(artifact.file("certificate.json"))
+    splits = summary["splits"]
+    return {
+        "dagster/row_count": sum(splits.values()),
+        **{f"rows_{name}": count for name, count in splits.items()},
+        "rows_quarantined": summary["quarantined"],
+        "rows_duplicate": summary["duplicates"],
+        "quarantine_reasons": show.counts(summary["reasons"], name="reason"),
+        "labels": show.picture(label_bars_png(statistics["labels"]), "rows of each label"),
+        "leakage_certificate": dg.MetadataValue.json(certificate),
+        "train_sample": dg.MetadataValue.path(str(artifact.file("chat/train.jsonl"))),
+        "quarantine": dg.MetadataValue.path(str(artifact.file("quarantine.jsonl"))),
+        "duplicates": dg.MetadataValue.path(str(artifact.file("duplicates.jsonl"))),
+    }

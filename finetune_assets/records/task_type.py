@@ -1,0 +1,61 @@
+"""What tasks of one shape share: the protocol that `task_types/` implements and all other rooms call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from finetune_assets.records.example import Example, Message, RawRecord, Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedAnswer:
+    """A model's answer, read.
+
+    Attributes:
+        valid: True when the text is a well-formed, legal answer of this task.
+        label_path: the label's parts, outermost first; empty when not valid.
+        value: the answer as JSON, with what the task knows besides (names, descriptions); empty when not valid.
+        problem: why it is not valid: `not_json`, `not_an_object`, `missing_key`, `unknown_label` or "".
+    """
+
+    valid: bool
+    label_path: tuple[str, ...] = ()
+    value: dict[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+
+class TaskType(Protocol):
+    """How one task reads its records, asks its question and reads the answer.
+
+    Training, judging and serving hold the same object: from YAML when training, from a release's manifest when
+    serving. `manifest()` holds all that `input_messages`, `choices` and `parse` need.
+    """
+
+    @property
+    def name(self) -> str:
+        """The task type's name, for instance `classification`."""
+
+    @property
+    def label_levels(self) -> tuple[str, ...]:
+        """Names of the label's parts, outermost first."""
+
+    def example(self, record: RawRecord) -> Example | Rejection:
+        """Turn a raw record into an example, or say why not. Never raises for bad input."""
+
+    def input_messages(self, fields: Mapping[str, Any]) -> list[Message]:
+        """Ask the question for one live input; the very code that `example` uses.
+
+        Raises:
+            FinetuneError: when a field that the question needs is missing or blank.
+        """
+
+    def choices(self) -> tuple[str, ...] | None:
+        """Return every legal completion, sorted, or None when the answer is free text."""
+
+    def parse(self, text: str) -> ParsedAnswer:
+        """Read a model's answer. Never raises."""
+
+    def manifest(self) -> dict[str, Any]:
+        """Return all that serving needs, as JSON."""

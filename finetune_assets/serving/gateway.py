@@ -1,0 +1,238 @@
+"""The gateway: one HTTP application in front of the live releases.
+
+It knows tasks, releases and limits; prompts come from the release's task type, answers from its engine. It knows no
+users and listens on loopback unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from finetune_assets import __version__
+from finetune_assets.records.errors import FinetuneError
+from finetune_assets.serving.answering import Answer, Answering
+from finetune_assets.serving.batching import MicroBatcher
+from finetune_assets.serving.body_limit import BodyLimit
+from finetune_assets.serving.config import GatewaySettings
+from finetune_assets.serving.live import LiveReleases
+from finetune_assets.serving.metrics import GatewayMetrics
+from finetune_assets.serving.openai import ChatRequest, completion_body, completion_events, model_entry
+from finetune_assets.serving.problems import ApiProblem
+from finetune_assets.serving.release import ReleaseSource
+
+
+class PredictRequest(BaseModel):
+    """A question: all fields of an input, or its text alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fields: dict[str, Any] | None = Field(default=None, description="The input's fields under canonical names.")
+    text: str | None = Field(default=None, description="The input's text, for tasks that read one text field.")
+
+
+class PredictResponse(BaseModel):
+    """The answer, and which release gave it."""
+
+    task: str = Field(description="The task asked.")
+    release: dict[str, Any] = Field(description="`version` and `candidate` of the release that answered.")
+    answer: dict[str, Any] = Field(description="The answer with what the task knows besides; empty when not valid.")
+    label_path: list[str] = Field(description="The label's parts, outermost first; empty when not valid.")
+    valid: bool = Field(description="Whether the answer is a legal one of this task.")
+    latency_ms: float = Field(description="Milliseconds from question to answer, waiting included.")
+
+
+class Gateway:
+    """The parts of one running gateway.
+
+    Args:
+        source: where the pointer and the releases are read.
+        settings: limits and times.
+    """
+
+    def __init__(self, source: ReleaseSource, settings: GatewaySettings) -> None:
+        self.metrics = GatewayMetrics()
+        self.batcher = MicroBatcher(
+            self.metrics,
+            max_batch=settings.max_batch,
+            wait_s=settings.batch_wait_ms / 1000,
+            max_waiting=settings.max_waiting,
+        )
+        self.live = LiveReleases(source, self.batcher, self.metrics, poll_s=settings.poll_s)
+        self.answering = Answering(self.live, self.batcher, settings.timeout_s)
+        self._workers: list[asyncio.Task[None]] = []
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the batcher and the pointer's follower while the application lives."""
+        self._workers = [
+            asyncio.create_task(self.batcher.run(), name="batcher"),
+            asyncio.create_task(self.live.follow(), name="follower"),
+        ]
+        try:
+            yield
+        finally:
+            for worker in self._workers:
+                worker.cancel()
+            await asyncio.gather(*self._workers, return_exceptions=True)
+
+    def dead_worker(self) -> str:
+        """Return the name of a worker that has ended, which only a bug or the shutdown does; "" while all work."""
+        return next((worker.get_name() for worker in self._workers if worker.done()), "")
+
+
+def create_app(source: ReleaseSource, settings: GatewaySettings | None = None) -> FastAPI:
+    """Return the gateway's application.
+
+    Args:
+        source: where the pointer and the releases are read; see `serving/release.py`.
+        settings: limits and times; defaults fit one machine.
+    """
+    settings = settings or GatewaySettings()
+    gateway = Gateway(source, settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with gateway.running():
+            yield
+
+    # The interactive pages load scripts from elsewhere; the schema itself stays at /openapi.json.
+    app = FastAPI(
+        title="finetune gateway", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
+    _add_questions(app, gateway)
+    _add_state(app, gateway)
+    _add_error_shapes(app)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+    app.add_middleware(RequestCounter, metrics=gateway.metrics)
+    return app
+
+
+def _add_questions(app: FastAPI, gateway: Gateway) -> None:
+    answering = gateway.answering
+
+    @app.post("/v1/tasks/{task}/predict")
+    async def predict(task: str, body: PredictRequest, request: Request) -> PredictResponse:
+        release = answering.release(task)
+        request.state.task = task
+        if (body.fields is None) == (body.text is None):
+            raise ApiProblem(
+                422,
+                "unusable_input",
+                "The body needs either `fields` or `text`, and not both.",
+                'Send {"fields": {"name": "…"}} or {"text": "…"}.',
+            )
+        fields = body.fields if body.fields is not None else release.fields_of_text(body.text or "")
+        return _prediction(await answering.fields(release, fields))
+
+    @app.post("/v1/chat/completions", response_model=None)
+    async def chat(body: ChatRequest, request: Request) -> Response:
+        release = answering.release(body.model)
+        request.state.task = body.model
+        answer = await answering.fields(release, release.fields_of_text(body.input_text()))
+        if not body.stream:
+            return JSONResponse(completion_body(answer))
+        include_usage = body.stream_options is not None and body.stream_options.include_usage
+        return StreamingResponse(completion_events(answer, include_usage=include_usage), media_type="text/event-stream")
+
+    @app.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        return {"object": "list", "data": [model_entry(task) for task in sorted(gateway.live.serving)]}
+
+
+def _add_state(app: FastAPI, gateway: Gateway) -> None:
+    @app.get("/healthz")
+    async def healthz() -> JSONResponse:
+        dead = gateway.dead_worker()
+        body = {"status": f"worker {dead} has ended; restart the gateway" if dead else "ok"}
+        return JSONResponse(body, 500 if dead else 200)
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        return JSONResponse(gateway.live.describe(), 200 if gateway.live.ready else 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(gateway.metrics.exposition(), media_type=gateway.metrics.content_type)
+
+
+def _add_error_shapes(app: FastAPI) -> None:
+    @app.exception_handler(ApiProblem)
+    async def refused(request: Request, problem: ApiProblem) -> JSONResponse:
+        return problem.response(request.url.path)
+
+    @app.exception_handler(FinetuneError)
+    async def broken(request: Request, error: FinetuneError) -> JSONResponse:
+        return ApiProblem(500, "release_failed", str(error), error.mend or "Look at the gateway's log.").response(
+            request.url.path
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"] if part != "body")
+        detail = f"The request body is not valid{f' at {place}' if place else ''}: {first['msg']}."
+        problem = ApiProblem(422, "invalid_body", detail, "Correct the body; /openapi.json describes it.", field=place)
+        if problem.is_openai(request.url.path):
+            problem.status = 400  # as OpenAI's own servers answer
+        return problem.response(request.url.path)
+
+    @app.exception_handler(HTTPException)
+    async def other(request: Request, error: HTTPException) -> JSONResponse:
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
+        problem = ApiProblem(error.status_code, code, f"{error.detail}.", "See /openapi.json for what can be asked.")
+        return problem.response(request.url.path, error.headers)
+
+
+def _prediction(answer: Answer) -> PredictResponse:
+    ref = answer.release.ref
+    return PredictResponse(
+        task=ref.task,
+        release={"version": ref.version, "candidate": ref.candidate},
+        answer=answer.parsed.value,
+        label_path=list(answer.parsed.label_path),
+        valid=answer.parsed.valid,
+        latency_ms=round(answer.latency_s * 1000, 3),
+    )
+
+
+class RequestCounter:
+    """ASGI middleware that counts every answer, the refusals of the layers below included.
+
+    Args:
+        app: the application behind.
+        metrics: where to count.
+    """
+
+    def __init__(self, app: ASGIApp, *, metrics: GatewayMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on and note its status and time."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        state = scope.setdefault("state", {})
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                # Names that a client made up must not become labels, so both come from what was matched.
+                task = state.get("task", "")
+                route = getattr(scope.get("route"), "path", "")
+                self._metrics.requests.labels(task, route, str(message["status"])).inc()
+                self._metrics.latency.labels(task, route).observe(time.perf_counter() - began)
+            await send(message)
+
+        await self._app(scope, receive, counted)

@@ -1,0 +1,129 @@
+"""Dataset versions: each task has one head, and it moves by compare-and-set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from finetune_assets.storage.clock import utc_now
+from finetune_assets.storage.database import Database
+from finetune_assets.storage.errors import StorageError
+from finetune_assets.storage.models import DatasetVersionRow
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A version of a task's dataset.
+
+    Attributes:
+        task: the task.
+        namespace: the line of versions it belongs to; runs on a part of the data have their own.
+        number: 1, 2, … within task and namespace.
+        inputs_key: digest of what it was built from.
+        artifact_key: its artifact.
+        digest: its content digest.
+        created_at: when it became head.
+    """
+
+    task: str
+    namespace: str
+    number: int
+    inputs_key: str
+    artifact_key: str
+    digest: str
+    created_at: datetime
+
+
+def current_head(db: Database, task: str, namespace: str) -> Head | None:
+    """Return the newest version, or None before the first."""
+    with db.reading() as session:
+        row = _newest(session, task, namespace)
+        return None if row is None else _head(row)
+
+
+def advance_head(
+    db: Database,
+    task: str,
+    namespace: str,
+    *,
+    expected_number: int | None,
+    inputs_key: str,
+    artifact_key: str,
+    digest: str,
+) -> Head:
+    """Make a new version the head, provided that the head is still the one that it was built on.
+
+    Args:
+        db: the database.
+        task: the task.
+        namespace: the line of versions.
+        expected_number: number of the head that was read before building; None when there was none.
+        inputs_key: digest of what the version was built from.
+        artifact_key: its artifact.
+        digest: its content digest.
+
+    Returns:
+        The new head. When the head has these inputs and this digest already, that head, unchanged, whatever number was
+        expected: a run that was killed after its move finds its own work here.
+
+    Raises:
+        StorageError: when another run moved the head meanwhile.
+    """
+    try:
+        with db.session() as session:
+            row = _newest(session, task, namespace)
+            if row is not None and (row.inputs_key, row.digest) == (inputs_key, digest):
+                return _head(row)
+            number = None if row is None else row.number
+            if number != expected_number:
+                raise _moved(task, namespace, number, expected_number)
+            new = DatasetVersionRow(
+                task=task,
+                namespace=namespace,
+                number=(number or 0) + 1,
+                inputs_key=inputs_key,
+                artifact_key=artifact_key,
+                digest=digest,
+                created_at=utc_now(),
+            )
+            session.add(new)
+            session.flush()
+            return _head(new)
+    except IntegrityError as error:  # where transactions do not exclude each other, the unique number decides
+        raise _moved(task, namespace, "a newer version", expected_number) from error
+
+
+def _newest(session: Session, task: str, namespace: str) -> DatasetVersionRow | None:
+    query = (
+        select(DatasetVersionRow)
+        .where(DatasetVersionRow.task == task, DatasetVersionRow.namespace == namespace)
+        .order_by(DatasetVersionRow.number.desc())
+        .limit(1)
+    )
+    return session.scalars(query).first()
+
+
+def _head(row: DatasetVersionRow) -> Head:
+    return Head(
+        task=row.task,
+        namespace=row.namespace,
+        number=row.number,
+        inputs_key=row.inputs_key,
+        artifact_key=row.artifact_key,
+        digest=row.digest,
+        created_at=row.created_at,
+    )
+
+
+def _moved(task: str, namespace: str, found: int | str | None, expected: int | None) -> StorageError:
+    return StorageError(
+        "the dataset's head moved while this version was built",
+        where=f"dataset {task}/{namespace}",
+        found=str(found or "no version"),
+        expected=str(expected or "no version"),
+        mend="run again: the new version will build on the new head",
+    )

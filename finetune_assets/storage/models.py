@@ -1,0 +1,238 @@
+"""The database's tables as SQLAlchemy models. Every change here needs a migration; a test compares the two."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    MetaData,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SCHEMA_REVISION = "0001"
+"""The newest migration; known here so that opening an up-to-date database need not load Alembic."""
+
+APPEND_ONLY = ("pointer_history", "release_events", "approvals")
+"""Tables whose rows are evidence: the migration gives them triggers that refuse UPDATE and DELETE."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, stored in UTC; SQLite, which has no time zones, hands it back aware as well."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware datetime into UTC; refuse a naive one, whose moment nobody knows."""
+        del dialect
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("the database takes aware datetimes only")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the stored moment its zone back."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Constraints have names by rule, so that later migrations can address them on every database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads a plain dict here
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON,
+        str: Text,
+    }
+
+
+class ReleaseRow(Base):
+    """A candidate on its way to live; `version` counts 1, 2, … within a task."""
+
+    __tablename__ = "releases"
+    __table_args__ = (UniqueConstraint("task", "version"), UniqueConstraint("task", "candidate"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task: Mapped[str]
+    version: Mapped[int]
+    candidate: Mapped[str]
+    state: Mapped[str]
+    base_model: Mapped[str]
+    request_key: Mapped[str]
+    dataset_digest: Mapped[str]
+    report_key: Mapped[str]
+    report_digest: Mapped[str]
+    artifact_key: Mapped[str]
+    scores: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class ReleaseEventRow(Base):
+    """One change of a release's state; append-only."""
+
+    __tablename__ = "release_events"
+    __table_args__ = (Index(None, "release_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
+    from_state: Mapped[str]
+    to_state: Mapped[str]
+    at: Mapped[datetime]
+    by: Mapped[str]
+    note: Mapped[str]
+    run_id: Mapped[str]
+
+
+class PointerRow(Base):
+    """One move of a task's live pointer; the row with the highest `seq` is the pointer. Append-only."""
+
+    __tablename__ = "pointer_history"
+    __table_args__ = (UniqueConstraint("task", "seq"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task: Mapped[str]
+    seq: Mapped[int]
+    release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
+    previous_release_id: Mapped[int | None] = mapped_column(ForeignKey("releases.id"))
+    action: Mapped[str]
+    at: Mapped[datetime]
+    by: Mapped[str]
+    run_id: Mapped[str]
+
+
+class ApprovalRow(Base):
+    """One decision about a candidate, bound to the report it was made on; append-only."""
+
+    __tablename__ = "approvals"
+    __table_args__ = (Index(None, "task", "candidate"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task: Mapped[str]
+    candidate: Mapped[str]
+    report_digest: Mapped[str]
+    decision: Mapped[str]
+    approver: Mapped[str]
+    authenticated: Mapped[bool]
+    policy: Mapped[str]
+    note: Mapped[str]
+    at: Mapped[datetime]
+
+
+class ApprovalCodeRow(Base):
+    """A single-use code, stored as its SHA-256."""
+
+    __tablename__ = "approval_codes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code_hash: Mapped[str] = mapped_column(unique=True)
+    task: Mapped[str]
+    candidate: Mapped[str]
+    decision: Mapped[str]
+    approver: Mapped[str]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class LeaseRow(Base):
+    """Who holds a name, and until when. A free lease keeps its row, for its fence must go on growing."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    host: Mapped[str]
+    pid: Mapped[int]
+    process_started: Mapped[str]
+    acquired_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    fence: Mapped[int]
+
+
+class TuningIntentRow(Base):
+    """A tuning job that is to exist at most once per request key."""
+
+    __tablename__ = "tuning_intents"
+
+    request_key: Mapped[str] = mapped_column(primary_key=True)
+    task: Mapped[str]
+    backend: Mapped[str]
+    state: Mapped[str]
+    handle: Mapped[str]
+    attempt: Mapped[int]
+    error: Mapped[str]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class DatasetVersionRow(Base):
+    """A version of a task's dataset; the head of a namespace is the row with the highest `number`."""
+
+    __tablename__ = "dataset_versions"
+    __table_args__ = (UniqueConstraint("task", "namespace", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task: Mapped[str]
+    namespace: Mapped[str]
+    number: Mapped[int]
+    inputs_key: Mapped[str]
+    artifact_key: Mapped[str]
+    digest: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class ReportRow(Base):
+    """A validation report that a run made or found again; the latest of a namespace is the one with the highest id."""
+
+    __tablename__ = "reports"
+    __table_args__ = (Index(None, "task", "namespace"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task: Mapped[str]
+    namespace: Mapped[str]
+    report_key: Mapped[str]
+    digest: Mapped[str]
+    candidate: Mapped[str]
+    baseline: Mapped[str]
+    verdict: Mapped[str]
+    run_id: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class StageResultRow(Base):
+    """The artifact that a run made or took over as a stage's result; the newest of a namespace has the highest id."""
+
+    __tablename__ = "stage_results"
+    __table_args__ = (Index(None, "task", "namespace", "stage"), Index(None, "run_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task: Mapped[str]
+    namespace: Mapped[str]
+    stage: Mapped[str]
+    run_id: Mapped[str]
+    kind: Mapped[str]
+    key: Mapped[str]
+    digest: Mapped[str]
+    reused: Mapped[bool]
+    created_at: Mapped[datetime]
