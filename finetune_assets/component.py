@@ -75,7 +75,9 @@ class FineTuningTask(dg.Component):
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> "FineTuningTask":
         """Take the validated attributes of one defs.yaml."""
         if not isinstance(attributes, TaskConfig):
-            raise FinetuneError("defs.yaml has no attributes", where=str(context.path), mend="add an `attributes:` section")
+            raise FinetuneError(
+                "defs.yaml has no attributes", where=str(context.path), mend="add an `attributes:` section"
+            )
         return cls(attributes)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -86,8 +88,10 @@ class FineTuningTask(dg.Component):
 
 def task_spec(config: TaskConfig, folder: Path) -> TaskSpec:
     """Return the task that a folder's configuration describes; an unnamed task takes the folder's name."""
-    named = config if config.task else TaskConfig.model_validate(
-        {**config.model_dump(mode="json", exclude_unset=True), "task": folder.name}
+    named = (
+        config
+        if config.task
+        else TaskConfig.model_validate({**config.model_dump(mode="json", exclude_unset=True), "task": folder.name})
     )
     return TaskSpec(config=named, folder=str(folder.resolve()))
 
@@ -106,7 +110,11 @@ def read_task_folder(folder: Path) -> TaskSpec:
     """
     path = folder / "defs.yaml"
     if not path.is_file():
-        raise FinetuneError("task has no defs.yaml", where=str(folder), mend=f"add one, or run `dg scaffold defs {COMPONENT_TYPE} {folder.name}`")
+        raise FinetuneError(
+            "task has no defs.yaml",
+            where=str(folder),
+            mend=f"add one, or run `dg scaffold defs {COMPONENT_TYPE} {folder.name}`",
+        )
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -154,7 +162,9 @@ def known_tasks(environ: Mapping[str, str]) -> dict[str, TaskSpec]:
         spec = read_task_folder(folder)
         if spec.name in tasks:
             raise FinetuneError(
-                "two tasks have one name", where=f"{tasks[spec.name].folder} and {folder}", found=spec.name,
+                "two tasks have one name",
+                where=f"{tasks[spec.name].folder} and {folder}",
+                found=spec.name,
                 mend="set `task:` in one of the two defs.yaml",
             )
         tasks[spec.name] = spec

@@ -9,7 +9,9 @@ import dagster as dg
 
 from finetune_assets.component import outside_folders, read_task_folder
 from finetune_assets.lineage.graph import build_task_graph
+from finetune_assets.resources.gateways import Gateways
 from finetune_assets.resources.platform import Platform, RunOptions
+from finetune_assets.resources.trainer import Trainer
 
 
 def build_defs(
@@ -36,7 +38,8 @@ def build_resources(overrides: Mapping[str, Any] | None = None) -> dict[str, Any
     return {
         "platform": Platform(),
         "options": RunOptions(),
-        "pipes": dg.PipesSubprocessClient(forward_termination=True),
+        "trainer": Trainer(),
+        "gateways": Gateways(),
         **(overrides or {}),
     }
 

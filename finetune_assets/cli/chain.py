@@ -2,30 +2,33 @@
 
 import getpass
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import dagster as dg
 
 from finetune_assets.lineage.automation import chain_of, job_name
-from finetune_assets.lineage.base_model import EmbeddedBaseConfig, build_asset, embedded_base_key
+from finetune_assets.lineage.base_model import embedded_base_key
 from finetune_assets.lineage.graph import build_task_graph
 from finetune_assets.lineage.instance import NAMESPACE_TAG, sweep_dead_runs
 from finetune_assets.lineage.runtime import STAGES, asset_key, namespace_of
 from finetune_assets.cli.running import EventHandler, RunResult, execute
+from finetune_assets.definitions import build_resources
+from finetune_assets.defs.platform.definitions import platform_defs
 from finetune_assets.lineage.settings import resolve
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.releases import approvals
 from finetune_assets.releases.registry import Registry
-from finetune_assets.resources.platform import Platform, RunOptions
+from finetune_assets.resources.gateways import LOG_NAME, Gateways, WarmGateways
+from finetune_assets.resources.platform import RunOptions
+from finetune_assets.serving.process import start_gateway
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.home import Home
 
 DEPLOY_STAGES = ("release_approval", "deployed_endpoint")
-PLATFORM_FOLDER = Path(__file__).resolve().parents[1] / "defs" / "platform"
 
 
 @dataclass(frozen=True)
@@ -86,13 +89,13 @@ def run_chain(
     if settings.config.tuning.is_embedded and "validated_splits" in stages:
         keys.append(embedded_base_key())
     run_options: dict[str, Any] = {"limit": limit, "overrides": dict(overrides)}
-    with _rehearsal(spec.name, home, stages) as url:
+    with warm_gateways(spec.name, home, wanted="deployed_endpoint" in stages) as gateways:
         result = execute(
-            _job(spec),
+            _job(spec, gateways),
             instance,
             task=spec.name,
             assets=keys,
-            run_config={"resources": {"options": {"config": {**run_options, "rehearsal_url": url}}, **_platform(home)}},
+            run_config={"resources": {"options": {"config": run_options}, **_platform(home)}},
             tags={NAMESPACE_TAG: namespace},
             on_event=on_event,
         )
@@ -123,25 +126,34 @@ def _selected(spec: TaskSpec, until: str, *, experiment: bool) -> list[str]:
     return stages[: stages.index(until) + 1] if until else stages
 
 
-def _rehearsal(task: str, home: Home, stages: list[str]) -> Any:
-    """Start the live release's gateway beside the run, so that its probe need not wait for it to load."""
-    from finetune_assets.cli.rehearsal import live_gateway, no_gateway
+@contextmanager
+def warm_gateways(task: str, home: Home, *, wanted: bool) -> Iterator[WarmGateways]:
+    """Give gateways of which the first loads its libraries beside the run, where one will be needed soon.
 
-    return live_gateway(task, home) if "deployed_endpoint" in stages else no_gateway()
+    That is when a release is live already: then the run mostly reuses what is there, and would wait for the gateway.
+    """
+    gateways = WarmGateways()
+    if not wanted or Registry(Database.open(home.database_url)).live(task) is None:
+        yield gateways
+        return
+    with start_gateway(home, log=home.logs / LOG_NAME, releases=[]) as gateway:
+        gateways.warm(gateway)
+        yield gateways
 
 
-def _job(spec: TaskSpec, *, decide: bool = False) -> dg.JobDefinition:
+def _job(spec: TaskSpec, gateways: Gateways | None = None, *, decide: bool = False) -> dg.JobDefinition:
     """Return the task's job, from the same builders as the code location's but without loading the other tasks."""
-    base = build_asset(EmbeddedBaseConfig(taxonomy="../childcare/taxonomy.json"), PLATFORM_FOLDER)
-    resources = {
-        "platform": Platform(),
-        "options": RunOptions(),
-        "pipes": dg.PipesSubprocessClient(forward_termination=True),
-    }
-    parts = [build_task_graph(spec), dg.Definitions(assets=[base], resources=resources, executor=dg.in_process_executor)]
+    resources = build_resources({"gateways": gateways} if gateways else None)
+    parts = [
+        build_task_graph(spec),
+        platform_defs(),
+        dg.Definitions(resources=resources, executor=dg.in_process_executor),
+    ]
     if decide:
         keys = [asset_key(spec.name, stage) for stage in DEPLOY_STAGES]
-        parts.append(dg.Definitions(jobs=[dg.define_asset_job(_decide_job(spec.name), dg.AssetSelection.assets(*keys))]))
+        parts.append(
+            dg.Definitions(jobs=[dg.define_asset_job(_decide_job(spec.name), dg.AssetSelection.assets(*keys))])
+        )
     definitions = dg.Definitions.merge(*parts)
     return definitions.resolve_job_def(_decide_job(spec.name) if decide else job_name(spec.name))
 
@@ -188,7 +200,7 @@ def issue_code(spec: TaskSpec, home: Home, candidate: str, decision: str) -> tup
     database = Database.open(home.database_url)
     full = full_candidate(database, spec.name, candidate)
     kind = cast("Literal['approve', 'reject']", decision)
-    return approvals.issue_code(database, spec.name, full, kind, approver=current_user()), full
+    return approvals.issue_code(database, task=spec.name, candidate=full, decision=kind, approver=current_user()), full
 
 
 def decide(
@@ -225,4 +237,3 @@ def decide(
         on_event=on_event,
     )
     return Outcome(result, stages, "main")
-

@@ -36,7 +36,9 @@ TaskName = Annotated[str, typer.Argument(help="The task, as `finetune tasks` lis
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Sets = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads the annotation
-    typer.Option("--set", metavar="PATH=VALUE", help="Try a value, such as tuning.epochs=3; makes the run an experiment."),
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Try a value, such as tuning.epochs=3; makes the run an experiment."
+    ),
 ]
 
 
@@ -211,8 +213,7 @@ def ask(
     from finetune_assets.serving.ask import ask_live
 
     _task(task)
-    home = _home()
-    answer = ask_live(home.database_url, home.artifacts, task, text)
+    answer = ask_live(_home(), task, text)
     if as_json:
         sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
     else:
@@ -225,10 +226,12 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8700,
 ) -> None:
     """Serve the live releases over HTTP; a new release is taken up without a restart."""
-    from finetune_assets.serving.process import serve_forever
+    from finetune_assets.serving.__main__ import main as serve_here
+    from finetune_assets.serving.config import GatewaySettings
 
-    home = _home()
-    serve_forever(home.database_url, home.artifacts, host=host, port=port)
+    settings = GatewaySettings(host=host, port=port)
+    err.print(f"serving the live releases on http://{host}:{port}; Ctrl-C stops it")
+    raise typer.Exit(serve_here(["--home", str(_home().path), "--settings", settings.model_dump_json()]))
 
 
 @app.command()
@@ -282,4 +285,3 @@ def approve_code(
     code, full = issue_code(_task(task), _home(), candidate, decision)
     out.print(f"candidate {full}\ndecision  {decision}\ncode      [bold]{code}[/]")
     out.print("Materialize release_approval in the UI, and put these three and a note into its form.")
-

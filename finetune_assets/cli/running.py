@@ -118,7 +118,7 @@ def _watching(instance: dg.DagsterInstance, run_id: str, on_event: EventHandler)
 def _summarise(run_id: str, result: dg.ExecuteInProcessResult) -> RunResult:
     summary = RunResult(run_id=run_id, success=result.success)
     for event in result.all_events:
-        if event.is_asset_check_evaluation:
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             _note_check(summary, event.asset_check_evaluation_data)
         elif event.is_step_materialization:
             materialization = event.step_materialization_data.materialization

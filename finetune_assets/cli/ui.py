@@ -32,7 +32,9 @@ class Guard:
         self._app = app
         self._hosts = hosts
 
-    async def __call__(self, scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+    async def __call__(
+        self, scope: Scope, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+    ) -> None:
         """Pass the request on, or answer 403 with the reason."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
@@ -86,7 +88,9 @@ def serve_ui(host: str, port: int) -> None:
 
     workspace = Path(__file__).resolve().parents[2] / "workspace.yaml"
     if not workspace.is_file():
-        raise FinetuneError("workspace.yaml is missing", where=str(workspace), mend="run from a checkout of the project")
+        raise FinetuneError(
+            "workspace.yaml is missing", where=str(workspace), mend="run from a checkout of the project"
+        )
     _refuse_taken_port(host, port)
     if not hasattr(dev, "open_ipc_subprocess"):
         raise FinetuneError(

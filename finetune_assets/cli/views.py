@@ -17,6 +17,7 @@ from finetune_assets.storage.database import Database
 from finetune_assets.storage.files import read_json
 from finetune_assets.storage.home import Home
 
+_TRIVIAL = {"majority": "majority class", "tfidf_logreg": "TF-IDF + logistic regression"}
 _VERDICT_STYLE = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
 
 
@@ -47,7 +48,7 @@ class Progress:
             reused = materialization.metadata.get("reused")
             word = "[dim]reused[/]" if reused is not None and reused.value else "[green]made[/]"
             self._console.print(f"  {word:<14} {'/'.join(materialization.asset_key.path)}")
-        elif event.is_asset_check_evaluation:
+        elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             self._check(event.asset_check_evaluation_data)
         elif event.event_type == dg.DagsterEventType.STEP_START:
             self._status.update(f"{event.step_key.replace('__', '/')} …")
@@ -67,12 +68,12 @@ class Progress:
         else:
             mark = "[red]FAIL[/]" if evaluation.severity == dg.AssetCheckSeverity.ERROR else "[yellow]warn[/]"
         asset = "/".join(evaluation.asset_key.path)
-        self._console.print(f"    {mark} {asset}: {evaluation.check_name} [dim]{escape(evaluation.description or '')}[/]")
+        self._console.print(
+            f"    {mark} {asset}: {evaluation.check_name} [dim]{escape(evaluation.description or '')}[/]"
+        )
 
 
-def print_outcome(
-    console: Console, spec: TaskSpec, outcome: Outcome, instance: dg.DagsterInstance, home: Home
-) -> None:
+def print_outcome(console: Console, spec: TaskSpec, outcome: Outcome, instance: dg.DagsterInstance, home: Home) -> None:
     """Print what a run built: rows, scores, the gate's verdict, the live release and the next commands."""
     reader = StatusReader(home, Database.open(home.database_url), instance)
     console.rule(f"{spec.name}: run {outcome.result.run_id}")
@@ -106,8 +107,9 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
     metrics = ["exact", *report["levels"], "macro_f1", "parse_rate"]
     for name in metrics:
         table.add_column(name, justify="right")
-    for model in report["models"].values():
-        table.add_row(model["name"], *(f"{_metric(model['scores'], name):.3f}" for name in metrics))
+    names = {"candidate": report["candidate"]["name"], "baseline": report["baseline"]["name"]}
+    for key, scores in report["scores"].items():
+        table.add_row(names.get(key, _TRIVIAL.get(key, key)), *(f"{_metric(scores, name):.3f}" for name in metrics))
     console.print(table)
     verdict = report["verdict"]
     console.print(f"Gate: [{_VERDICT_STYLE[verdict['verdict']]}]{verdict['verdict']}[/]")
@@ -140,7 +142,11 @@ def _print_next(console: Console, spec: TaskSpec, outcome: Outcome, candidate: s
         lines.insert(0, "# an experiment is never released; put its values into defs.yaml to release it")
     elif outcome.result.success and outcome.stops_for_approval:
         short_id = short(candidate)
-        lines = [f'finetune approve {name} {short_id} --note "why"', f'finetune reject {name} {short_id} --note "why"', *lines]
+        lines = [
+            f'finetune approve {name} {short_id} --note "why"',
+            f'finetune reject {name} {short_id} --note "why"',
+            *lines,
+        ]
     elif outcome.result.success:
         lines = [f'finetune ask {name} "your text"', "finetune serve", *lines]
     console.print("Next:")
@@ -161,7 +167,18 @@ def print_decision(
 def print_status(console: Console, states: list[dict[str, Any]]) -> None:
     """Print the state of tasks as a table."""
     table = Table()
-    for name in ("task", "type", "live", "candidate", "exact", "last run", "gate", "read", "quarantined", "train/val/test"):
+    for name in (
+        "task",
+        "type",
+        "live",
+        "candidate",
+        "exact",
+        "last run",
+        "gate",
+        "read",
+        "quarantined",
+        "train/val/test",
+    ):
         table.add_column(name)
     for state in states:
         live, last, counts = state["live"], state["last_run"], state["counts"]
@@ -209,12 +226,13 @@ def print_answer(console: Console, answer: dict[str, Any]) -> None:
     release = answer["release"]
     for name, value in answer["answer"].items():
         console.print(f"[bold]{escape(name)}[/]  {escape(str(value))}", soft_wrap=True)
-    console.print(f"[dim]version {release['version']}, candidate {short(release['candidate'])}, {answer['latency_ms']:.0f} ms[/]")
+    console.print(
+        f"[dim]version {release['version']}, candidate {short(release['candidate'])}, {answer['latency_ms']:.0f} ms[/]"
+    )
 
 
 __all__ = [
     "Progress",
-
     "print_answer",
     "print_config",
     "print_decision",

@@ -121,8 +121,8 @@ def ingest(
         on_progress: called with the rows read so far, every 10,000 rows and at the end.
 
     Returns:
-        The counts. `max_quarantine_share` is not applied here: the caller keeps the quarantine first, then calls
-        `quarantine.require_quarantine_share`.
+        The counts. `max_quarantine_share` is not applied here: whoever refuses the dataset keeps the quarantine first,
+        so that there is something to look at.
 
     Raises:
         FinetuneError: when the file as a whole cannot be used, or holds no row.

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from finetune_assets.datasets.config import SourceConfig
 from finetune_assets.datasets.json_rows import Fault, StrictJson
+from finetune_assets.datasets.normalise import redact
 from finetune_assets.records.errors import FinetuneError
 
 _CHUNK_BYTES = 1 << 18
@@ -120,7 +121,7 @@ class JsonText:
         return FinetuneError(
             "source file is not valid JSON",
             where=self.where,
-            found=f"{found!r} at byte {self._count()}" if found else "the end of the file",
+            found=f"{redact(found)!r} at byte {self._count()}" if found else "the end of the file",
             expected=expected,
             mend=_hint(found),
         )
@@ -131,7 +132,7 @@ class JsonText:
         return FinetuneError(
             "extra data after the JSON document",
             where=self.where,
-            found=f"{found!r} at byte {self._count()}",
+            found=f"{redact(found)!r} at byte {self._count()}",
             expected="the end of the file",
             mend="remove what follows; a proxy or a second export may have been appended",
         )
@@ -146,7 +147,7 @@ class JsonText:
                 mend="look for a missing quote or bracket there, or raise dataset.source.max_line_bytes",
             )
         self._at = max(self._at, min(error.pos, len(self._window)))
-        return self.broken(error.msg[0].lower() + error.msg[1:])
+        return self.broken(error.msg.removeprefix("Expecting ").lower())
 
     def _room(self) -> bool:
         return len(self._window) - self._at <= self._max_bytes

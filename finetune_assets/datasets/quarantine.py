@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from finetune_assets.datasets.normalise import redact
-from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Rejection
 
 # The known codes and what each says. A task type may add its own; the writer takes any snake_case word.
@@ -69,32 +68,6 @@ def quarantine_share(read: int, reasons: Mapping[str, int]) -> float:
     left_out = sum(count for reason, count in reasons.items() if reason in UNCOUNTED_REASONS)
     counted = read - left_out
     return (sum(reasons.values()) - left_out) / counted if counted else 0.0
-
-
-def require_quarantine_share(read: int, reasons: Mapping[str, int], limit: float, *, where: str) -> None:
-    """Refuse a dataset of which too much was rejected.
-
-    Args:
-        read: rows that went in.
-        reasons: rejected rows by reason code.
-        limit: the largest share that is allowed, `source.max_quarantine_share`.
-        where: the source or quarantine file that the error is to name.
-
-    Raises:
-        FinetuneError: when `quarantine_share` is above `limit`.
-    """
-    share = quarantine_share(read, reasons)
-    if share <= limit:
-        return
-    counted = {reason: count for reason, count in reasons.items() if reason not in UNCOUNTED_REASONS}
-    ranked = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-    raise FinetuneError(
-        "too many rows were rejected",
-        where=where,
-        found=f"{share:.1%} of {read} rows: " + ", ".join(f"{reason} {count}" for reason, count in ranked[:4]),
-        expected=f"at most {limit:.0%}",
-        mend="correct the source or its aliases, or raise dataset.source.max_quarantine_share",
-    )
 
 
 class QuarantineWriter:

@@ -23,6 +23,7 @@ from finetune_assets.datasets.source_files import merge_conflict, read_head, ref
 from finetune_assets.records.errors import FinetuneError
 
 _BUFFER_BYTES = 1 << 18
+_SHOWN_BYTES = 2000
 _LINE_SUFFIXES = frozenset({".jsonl", ".ndjson", ".jsonlines"})
 
 
@@ -104,23 +105,25 @@ def _row_of_line(
     number: int, offset: int, raw: bytes, whole: bool, json_row: StrictJson, config: SourceConfig
 ) -> FoundRow:
     if not whole:
-        fault = Fault(
-            "line_too_long",
-            f"more than {config.max_line_bytes} bytes",
-            f"at most {config.max_line_bytes} bytes",
-            "split the record, or raise source.max_line_bytes",
-        )
-        return FoundRow(number, None, offset, raw[:2000].decode("utf-8", "replace"), {}, fault)
+        return _unread(number, offset, raw, _too_long(config.max_line_bytes))
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         found = f"byte {error.start} of the line is not UTF-8"
-        bad = Fault("bad_encoding", found, "UTF-8", "export the row as UTF-8")
-        return FoundRow(number, None, offset, raw[:2000].decode("utf-8", "replace"), {}, bad)
+        return _unread(number, offset, raw, Fault("bad_encoding", found, "UTF-8", "export the row as UTF-8"))
     value, fault = json_row.decode_row(text)
     if fault and fault.reason == "invalid_json" and not raw.endswith(b"\n"):
         fault = fault._replace(reason="truncated_row", mend="the file ends within this row: copy or upload it again")
     return found_row(number, None, offset, text, value, fault)
+
+
+def _unread(number: int, offset: int, raw: bytes, fault: Fault) -> FoundRow:
+    return FoundRow(number, None, offset, raw[:_SHOWN_BYTES].decode("utf-8", "replace"), {}, fault)
+
+
+def _too_long(max_bytes: int) -> Fault:
+    mend = "split the record, or raise source.max_line_bytes"
+    return Fault("line_too_long", f"more than {max_bytes} bytes", f"at most {max_bytes} bytes", mend)
 
 
 def _refuse_array(path: Path, raw: bytes, json_row: StrictJson) -> None:

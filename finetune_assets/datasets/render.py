@@ -96,7 +96,7 @@ def render_text(
             add_generation_prompt=add_generation_prompt,
             **dict(special_tokens or {}),
         )
-    except jinja2.TemplateError as error:
+    except (jinja2.TemplateError, TypeError) as error:
         raise FinetuneError(
             "chat template cannot render the messages",
             where=f"chat template {digest_of(chat_template)[:12]}, roles {', '.join(turn['role'] for turn in turns)}",

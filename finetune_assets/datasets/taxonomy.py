@@ -13,14 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from finetune_assets.datasets.taxonomy_file import (
-    Attribute,
-    Domain,
-    Point,
-    read_taxonomy,
-    read_taxonomy_file,
-    tidy,
-)
+from finetune_assets.datasets.taxonomy_file import read_taxonomy, read_taxonomy_file
+from finetune_assets.datasets.taxonomy_nodes import Attribute, Domain, Point, tidy
 from finetune_assets.records.digests import digest_of
 
 SCHEMA = "taxonomy/1"

@@ -1,7 +1,7 @@
 """Reading a taxonomy file: its three shapes, sorted, with every ambiguity refused at its place.
 
-Here belong the nodes (`Domain`, `Attribute`, `Point`) and how a file becomes them. What is asked of a taxonomy
-afterwards (legal paths, validation, statistics) is in `datasets/taxonomy.py`.
+Here belongs how a file becomes nodes. What is asked of a taxonomy afterwards (legal paths, validation, statistics) is
+in `datasets/taxonomy.py`.
 
 The shapes:
 
@@ -10,131 +10,34 @@ The shapes:
 * labels: `{"domains": [{"id", "name", "labels": ["…"]}]}`; levels domain, label.
 * plain: `{"labels": ["…"]}`; one level, label.
 
-The normalised form that `Taxonomy.to_json` writes (snake_case names) is read as well. Members that are not named here
-are left out.
+The normalised form that `Taxonomy.to_json` writes (snake_case names) is read as well.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictInt,
-    StrictStr,
-    StringConstraints,
-    ValidationError,
+from pydantic import Field, ValidationError
+
+from finetune_assets.datasets.taxonomy_nodes import (
+    LABEL_LEVELS,
+    PLAIN_LEVELS,
+    PROGRESSION_LEVELS,
+    Domain,
+    Node,
+    domain_key,
+    tidy,
 )
-
 from finetune_assets.records.errors import FinetuneError
 
-PROGRESSION_LEVELS = ("domain", "attribute", "progression")
-LABEL_LEVELS = ("domain", "label")
-PLAIN_LEVELS = ("label",)
 _SHAPES = (PROGRESSION_LEVELS, LABEL_LEVELS, PLAIN_LEVELS)
-_IDENTIFIER = re.compile(r"[a-z0-9_]+")
-_IN_BRACKETS = re.compile(r"\(([^()]+)\)$")
-_WORD = re.compile(r"[^\W_]+")
 
 
-def tidy(text: str) -> str:
-    """Return `text` in Unicode NFC with white space (NBSP too) folded to single spaces and trimmed at both ends."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def _tidy_text(value: object) -> object:
-    return tidy(value) if isinstance(value, str) else value
-
-
-def _empty_order(value: object) -> object:
-    return "" if value in (None, "NULL") else str(value)
-
-
-NodeId = Annotated[StrictInt | StrictStr, BeforeValidator(_tidy_text)]
-Name = Annotated[str, StringConstraints(strict=True, min_length=1), BeforeValidator(_tidy_text)]
-
-
-class _Node(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Point(_Node):
-    """One progression point: a level of an attribute, told by one description."""
-
-    id: NodeId | None = None
-    progression_points_id: NodeId | None = Field(
-        default=None, validation_alias=AliasChoices("progression_points_id", "progressionPointsId")
-    )
-    title: Name = Field(validation_alias=AliasChoices("title", "progressionPointsTitle"))
-    description: Name
-    sort_order: int = Field(default=0, validation_alias=AliasChoices("sort_order", "sortOrder"))
-    description_order: Annotated[str, BeforeValidator(_empty_order)] = Field(
-        default="", validation_alias=AliasChoices("description_order", "descriptionOrder")
-    )
-    is_hidden: bool = Field(default=False, validation_alias=AliasChoices("is_hidden", "isProgressionHidden"))
-
-
-class Attribute(_Node):
-    """What is observed, with its progression points; in a taxonomy of labels, one label."""
-
-    id: NodeId | None = None
-    number: int | None = None
-    name: Name
-    category_information: str = Field(
-        default="", validation_alias=AliasChoices("category_information", "categoryInformation")
-    )
-    sort_order: int = Field(default=0, validation_alias=AliasChoices("sort_order", "sortOrder"))
-    progression_points: tuple[Point, ...] = Field(
-        default=(), validation_alias=AliasChoices("progression_points", "progressionPoints")
-    )
-
-    def in_order(self) -> Attribute:
-        """Return the attribute with its points by sort order, then by description order."""
-        points = sorted(self.progression_points, key=lambda point: (point.sort_order, point.description_order))
-        return self.model_copy(update={"progression_points": tuple(points)})
-
-
-class Domain(_Node):
-    """An area of the taxonomy; in a plain taxonomy, one label."""
-
-    id: NodeId | None = None
-    key: Name
-    name: Name
-    category_name: str = Field(default="", validation_alias=AliasChoices("category_name", "categoryName"))
-    category_title: str = Field(default="", validation_alias=AliasChoices("category_title", "categoryTitle"))
-    sort_order: int = Field(default=0, validation_alias=AliasChoices("sort_order", "sortOrder"))
-    attributes: tuple[Attribute, ...] = ()
-
-    def in_order(self) -> Domain:
-        """Return the domain with its attributes, and their points, by sort order."""
-        attributes = sorted((item.in_order() for item in self.attributes), key=lambda item: item.sort_order)
-        return self.model_copy(update={"attributes": tuple(attributes)})
-
-
-class _File(_Node):
+class _File(Node):
     domains: tuple[Domain, ...] = Field(min_length=1)
-
-
-def domain_key(name: str, node_id: object) -> str:
-    """Return the key of a domain that states none: its words in lower case, joined by `_`, without "and".
-
-    Of a name such as "My feelings (Social & Emotional Development)" the part in brackets counts. A name that already
-    is a key (`kitchen_and_dining`) stays as it is; one without any letter becomes `domain_<id>`.
-    """
-    if _IDENTIFIER.fullmatch(name):
-        return name
-    bracketed = _IN_BRACKETS.search(name)
-    words = [word for word in _WORD.findall((bracketed[1] if bracketed else name).casefold()) if word != "and"]
-    return "_".join(words) or f"domain_{node_id}"
 
 
 def read_taxonomy_file(path: Path) -> tuple[tuple[str, ...], tuple[Domain, ...]]:
@@ -263,7 +166,7 @@ def _refuse(error: ValidationError, where: str) -> NoReturn:
     raise FinetuneError(
         "taxonomy is not well formed",
         where=f"{where}: {place.lstrip('.')}",
-        found=repr(first["input"]),
+        found="" if first["type"] == "missing" else repr(first["input"]),
         expected=first["msg"],
         mend="mend the taxonomy file at that place",
     ) from error

@@ -18,7 +18,7 @@ _BLUE = "#1f6fb4"  # readable for colour-blind eyes beside _ORANGE
 _ORANGE = "#d95f02"
 _NUMBERS_UP_TO = 15
 _BARS_UP_TO = 40
-_LABEL_LENGTH = 32
+_LABEL_LENGTH = 40
 
 
 def confusion_png(confusion: Mapping[str, Any]) -> bytes:
@@ -36,8 +36,8 @@ def confusion_png(confusion: Mapping[str, Any]) -> bytes:
     counts = np.array(confusion["counts"], dtype=float).reshape(len(labels), len(columns))
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
-    width = min(16.0, 3.0 + 0.5 * max(len(columns), 1))
-    height = min(16.0, 2.0 + 0.45 * max(len(labels), 1))
+    width = min(16.0, 5.0 + 0.45 * max(len(columns), 1))
+    height = min(16.0, 4.0 + 0.4 * max(len(labels), 1))
     figure, axes = _figure(width, height)
     if counts.size:
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -115,8 +115,12 @@ def _marked() -> dict[str, Any]:
 
 
 def _short(name: str) -> str:
-    flat = _plain(" ".join(name.split()))
-    return flat if len(flat) <= _LABEL_LENGTH else flat[: _LABEL_LENGTH - 1] + "…"
+    flat = " ".join(name.split())
+    if len(flat) > _LABEL_LENGTH:
+        # The end of a label path tells labels apart, its beginning says where it belongs.
+        head = _LABEL_LENGTH // 3
+        flat = flat[:head] + "…" + flat[head + 1 - _LABEL_LENGTH :]
+    return _plain(flat)
 
 
 def _plain(text: str) -> str:

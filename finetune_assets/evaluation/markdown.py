@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from finetune_assets.evaluation.wording import p_text, percent, points
+from finetune_assets.evaluation.wording import p_text, percent, plain_points, points
 
 _SIGNS = {"PASS": "✅", "FAIL": "❌", "INCONCLUSIVE": "❔"}
 _NAMES = {"majority": "majority class", "tfidf_logreg": "TF-IDF + logistic regression"}
@@ -47,7 +47,7 @@ def _heading(report: Mapping[str, Any]) -> str:
         f"Candidate **{cell(report['candidate']['name'])}** against **{cell(report['baseline']['name'])}** on "
         f"{report['rows']} test rows: {points(comparison['difference'])} exact accuracy "
         f"({100 * low:+.1f} to {100 * high:+.1f} at {100 * comparison['confidence']:.0f} % confidence; "
-        f"{comparison['wins']} won, {comparison['losses']} lost; exact McNemar "
+        f"{comparison['wins']} won, {comparison['losses']} lost; one-sided exact McNemar "
         f"{p_text(min(comparison['p_better'], comparison['p_worse']))}).",
     ]
     if verdict["more_rows_needed"] is not None:
@@ -108,7 +108,7 @@ def _honesty(report: Mapping[str, Any]) -> str:
         difference = comparison["difference"]
         if not comparison["rows"] or difference > 0:
             continue
-        told = "scores as well as" if difference == 0 else f"scores {points(-difference)} against"
+        told = "scores as well as" if difference == 0 else f"scores {plain_points(difference)} more than"
         shown = "" if comparison["shown"] == "worse" else " (a difference is not shown on these rows)"
         lines.append(
             f"> **{_NAMES.get(name, cell(name))} {told} the candidate**{shown}. On this test set the tuned model is "

@@ -6,7 +6,7 @@ A rule that cannot be judged is INCONCLUSIVE, never a PASS; nothing here looks a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from finetune_assets.evaluation.comparison import (
@@ -110,7 +110,9 @@ def coverage_gate(evidence: Evidence, config: GateConfig) -> GateResult:
 
 def parse_rate_gate(evidence: Evidence, config: GateConfig) -> GateResult:
     """The candidate's answers are well-formed and legal."""
-    return _share_gate("parse_rate", evidence.candidate.parse_rate, config.min_parse_rate, evidence, "are valid")
+    return _share_gate(
+        "parse_rate", evidence.candidate.parse_rate, config.min_parse_rate, evidence, "have a valid answer"
+    )
 
 
 def _share_gate(name: str, observed: float, threshold: float, evidence: Evidence, words: str) -> GateResult:
@@ -122,7 +124,7 @@ def _share_gate(name: str, observed: float, threshold: float, evidence: Evidence
     missed = rows - round(observed * rows)
     problems = ", ".join(f"{problem} {count}" for problem, count in evidence.candidate.problems.items())
     told = f" ({problems})" if missed and problems else ""
-    reason = f"{rows - missed} of {rows} answers {words}{told}, {percent(threshold)} asked."
+    reason = f"{rows - missed} of {rows} rows {words}{told}, {percent(threshold)} asked."
     return GateResult(name, verdict, observed, threshold, reason)
 
 
@@ -184,16 +186,12 @@ def floor_gate(metric: str, floor: float, evidence: Evidence, config: GateConfig
 def improvement_gate(evidence: Evidence, config: GateConfig) -> GateResult:
     """The candidate is shown to be better than the baseline, by the gain that is asked."""
     comparison, asked = evidence.comparison, config.min_improvement
-    result = _beats("beats_baseline", "the baseline", comparison, config)
-    if asked == 0.0 or result.verdict == "FAIL" or comparison.rows == 0:
-        return result
-    if result.verdict == "PASS" and comparison.difference >= asked:
+    result = replace(_beats("beats_baseline", "the baseline", comparison, config), threshold=asked)
+    if result.verdict == "FAIL" or comparison.rows == 0 or comparison.difference >= asked or asked == 0.0:
         return result
     if comparison.interval[1] < asked:
         reason = f"{_difference_text(comparison)}: the gain of {points(asked)} that is asked is excluded."
         return _comparison_result("beats_baseline", "FAIL", comparison, asked, reason)
-    if comparison.difference >= asked:
-        return result
     # The upper bound closes in as 1/sqrt(rows); planned for the rows at which it would fall below what is asked.
     half = comparison.interval[1] - comparison.difference
     more = math.ceil(comparison.rows * (half / (asked - comparison.difference)) ** 2) - comparison.rows
@@ -223,10 +221,10 @@ def _beats(name: str, rival: str, comparison: Comparison, config: GateConfig) ->
         return GateResult(name, "INCONCLUSIVE", None, 0.0, "There are no test rows.")
     said = _difference_text(comparison)
     if comparison.better:
-        reason = f"{said}: better than {rival} (exact McNemar {p_text(comparison.p_better)})."
+        reason = f"{said}: better than {rival} (one-sided exact McNemar {p_text(comparison.p_better)})."
         return _comparison_result(name, "PASS", comparison, 0.0, reason)
     if comparison.worse:
-        reason = f"{said}: worse than {rival} (exact McNemar {p_text(comparison.p_worse)})."
+        reason = f"{said}: worse than {rival} (one-sided exact McNemar {p_text(comparison.p_worse)})."
         return _comparison_result(name, "FAIL", comparison, 0.0, reason)
     more, effect = more_rows_to_decide(comparison, smallest_difference=config.smallest_difference, power=config.power)
     reason = f"{said}: neither better nor worse than {rival} can be shown ({p_text(comparison.p_better)})."
@@ -281,12 +279,12 @@ def slices_gate(evidence: Evidence, config: GateConfig) -> GateResult:
     if lost:
         names = ", ".join(f"{part.name} ({points(part.comparison.difference)})" for part in lost)
         reason = f"Shown to be worse than the baseline on: {names}."
-        return GateResult("slices", "FAIL", observed, -config.slice_margin, reason, p_value=p_value)
+        return GateResult("slices", "FAIL", observed, 0.0 - config.slice_margin, reason, p_value=p_value)
     reason = (
         f"None of {len(evidence.slices)} slices is shown to be worse than the baseline; "
         f"the lowest difference is {points(observed)} on {worst.name}."
     )
-    return GateResult("slices", "PASS", observed, -config.slice_margin, reason, p_value=p_value)
+    return GateResult("slices", "PASS", observed, 0.0 - config.slice_margin, reason, p_value=p_value)
 
 
 def _difference_text(comparison: Comparison) -> str:

@@ -123,7 +123,7 @@ def bootstrap_difference(
 
     One pseudo pair is added on each side (Bonett and Price, Journal of Educational and Behavioral Statistics 37,
     2012): without it a handful of rows without a loss would give a lower bound of exactly the gain or zero, a
-    certainty that they do not have. On hundreds of rows it changes nothing that is shown.
+    certainty that they do not have. It draws the centre towards zero by the factor rows / (rows + 2).
 
     Args:
         wins: pairs where only the candidate is right.

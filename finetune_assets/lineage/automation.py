@@ -3,6 +3,8 @@
 Nothing here spends money by itself. Automation makes endpoints whose release was approved, and sweeps dead runs.
 """
 
+from typing import Any
+
 import dagster as dg
 
 from finetune_assets.lineage.instance import TASK_TAG, sweep_dead_runs
@@ -24,7 +26,7 @@ def chain_of(spec: TaskSpec) -> list[str]:
     return list(STAGES)
 
 
-def build_job(spec: TaskSpec, shared: list[dg.AssetKey]) -> dg.UnresolvedAssetJobDefinition:  # type: ignore[name-defined]
+def build_job(spec: TaskSpec, shared: list[dg.AssetKey]) -> Any:
     """Return the job that makes the task's chain from the raw records on."""
     keys = [*shared, *(asset_key(spec.name, stage) for stage in chain_of(spec))]
     return dg.define_asset_job(

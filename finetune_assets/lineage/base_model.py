@@ -3,22 +3,25 @@
 It is pre-trained here, from the project's own unlabelled text, and cached by the digest of corpus and settings.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field
 
-from finetune_assets.datasets.taxonomy import Taxonomy
+from finetune_assets.evaluation.charts import loss_png
 from finetune_assets.lineage import show
 from finetune_assets.lineage.bases import EMBEDDED_STAGE
 from finetune_assets.lineage.runtime import PLATFORM_TASK, StageBook, asset_key, materialized, open_shared
-from finetune_assets.lineage.tuned_adapter import run_plan
+from finetune_assets.lineage.tuned_adapter import LOSS_CHART
 from finetune_assets.records.digests import digest_of, digest_of_file
 from finetune_assets.resources.platform import Platform
+from finetune_assets.resources.trainer import Trainer
 from finetune_assets.storage.artifacts import Artifact
-from finetune_assets.storage.files import read_json, write_json_atomic
+from finetune_assets.storage.files import read_json, write_atomic, write_json_atomic
 from finetune_assets.storage.leases import lease
+from finetune_assets.task_types import build_task_type
 from finetune_assets.training.corpus import CorpusConfig, build_corpus, corpus_digest
 from finetune_assets.tuning.local import plan_base_model
 from finetune_assets.tuning.request import BaseModelConfig, BaseModelRequest
@@ -54,10 +57,10 @@ def build_asset(config: EmbeddedBaseConfig, folder: Path) -> dg.AssetsDefinition
         pool="local_training",
     )
     def embedded_base_model(
-        context: dg.AssetExecutionContext, platform: Platform, pipes: dg.PipesSubprocessClient
+        context: dg.AssetExecutionContext, platform: Platform, trainer: Trainer
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         shared = open_shared(context, platform)
-        artifact, reused = pretrain(shared, platform, config, folder, context, pipes)
+        artifact, reused = pretrain(shared, platform, config, folder, context, trainer)
         shared.record(EMBEDDED_STAGE, artifact, reused=reused)
         return materialized(artifact, reused=reused, namespace=shared.namespace, metadata=describe(artifact))
 
@@ -65,11 +68,12 @@ def build_asset(config: EmbeddedBaseConfig, folder: Path) -> dg.AssetsDefinition
 
 
 def corpus_of(config: EmbeddedBaseConfig, folder: Path) -> CorpusConfig:
-    """Return the corpus settings with the label names of the taxonomy."""
-    taxonomy = Taxonomy.load(folder / config.taxonomy)
-    names = zip(*taxonomy.paths, strict=True)
+    """Return the corpus settings with the keys and names of the answers that the taxonomy allows."""
+    task_type = build_task_type("classification", {"taxonomy": config.taxonomy}, folder)
+    answers = [json.loads(choice) for choice in task_type.choices() or ()]
+    keys = tuple(answers[0])
     return CorpusConfig(
-        label_keys=tuple(taxonomy.levels), label_values=tuple(tuple(sorted(set(column))) for column in names)
+        label_keys=keys, label_values=tuple(tuple(sorted({answer[key] for answer in answers})) for key in keys)
     )
 
 
@@ -99,7 +103,7 @@ def pretrain(
     config: EmbeddedBaseConfig,
     folder: Path,
     context: Any,
-    pipes: dg.PipesSubprocessClient,
+    trainer: Trainer,
 ) -> tuple[Artifact, bool]:
     """Pre-train the base, or take over the one that the same corpus and settings gave before."""
     home = platform.home()
@@ -122,12 +126,15 @@ def pretrain(
                     "corpus": corpus.model_dump(mode="json"),
                 },
             )
-            run_plan(context, pipes, plan_base_model(job, threads=config.model.threads), "pre-training")
+            plan = plan_base_model(job, threads=config.model.threads)
+            trainer.run(context, plan, what="pre-training", log=home.logs / f"base-{request.key}.log")
             job.unlink()
+            training = read_json(staging.path / "training.json")
+            write_atomic(staging.path / LOSS_CHART, loss_png(training["loss"]))
             return (
                 staging.commit(
                     {"request": request.model_dump(mode="json"), "corpus": corpus.model_dump(mode="json")},
-                    outside_digest=["training.json"],
+                    outside_digest=["training.json", LOSS_CHART],
                 ),
                 False,
             )
@@ -135,8 +142,6 @@ def pretrain(
 
 def describe(artifact: Artifact) -> dict[str, Any]:
     """Return the metadata that a person wants to see."""
-    from finetune_assets.evaluation.charts import loss_curve_png
-
     training = read_json(artifact.file("training.json"))
     return {
         "weights": training["weights"],
@@ -144,6 +149,6 @@ def describe(artifact: Artifact) -> dict[str, Any]:
         "corpus_documents": training["corpus_documents"],
         "duration_s": training["duration_s"],
         "cpu_s": training["cpu_s"],
-        "loss": show.picture(loss_curve_png(training["loss"]), "pre-training loss"),
+        "loss": show.picture(artifact.file(LOSS_CHART).read_bytes(), "pre-training loss"),
         "final_loss": float(training["loss"][-1][1]),
     }

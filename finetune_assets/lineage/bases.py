@@ -9,13 +9,12 @@ from pathlib import Path
 
 from finetune_assets.datasets.render import template_hash
 from finetune_assets.lineage.runtime import MAIN, PLATFORM_TASK, StageBook, TaskRun
-from finetune_assets.records.digests import digest_of, digest_of_file
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.task_type import TaskType
+from finetune_assets.serving.engines.weights import weights_digest
 from finetune_assets.tuning.config import TuningConfig
 
 EMBEDDED_STAGE = "embedded_base_model"
-_WEIGHT_SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def find_base(task: TaskRun) -> Base:
         artifact = shared.result(EMBEDDED_STAGE)
         return Base("embedded", artifact.path, artifact.digest, chat_template_of(artifact.path))
     folder = _local_folder(config, task.folder)
-    return Base(config.base_model, folder, folder_digest(folder), chat_template_of(folder))
+    return Base(config.base_model, folder, weights_digest(folder), chat_template_of(folder))
 
 
 def _local_folder(config: TuningConfig, start: Path) -> Path:
@@ -78,25 +77,6 @@ def _local_folder(config: TuningConfig, start: Path) -> Path:
             mend="check the name, the network and HF_TOKEN, or name a folder",
         ) from None
     return Path(path)
-
-
-def folder_digest(folder: Path) -> str:
-    """Return the identity of a model's folder: its weights, configuration and tokenizer files.
-
-    Raises:
-        FinetuneError: when the folder holds no safetensors weights.
-    """
-    names = sorted(
-        path.name for path in folder.iterdir() if path.suffix in {_WEIGHT_SUFFIX, ".json", ".jinja", ".model"}
-    )
-    if not any(name.endswith(_WEIGHT_SUFFIX) for name in names):
-        raise FinetuneError(
-            "base model has no safetensors weights",
-            where=str(folder),
-            found=", ".join(names) or "no model files",
-            mend="convert it to safetensors; pickled weights are never loaded",
-        )
-    return digest_of({name: digest_of_file(folder / name) for name in names})
 
 
 def chat_template_of(folder: Path) -> str:

@@ -62,7 +62,9 @@ class Check:
     memoise: bool = True
 
 
-def build_checks(spec: TaskSpec, stage: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
+def build_checks(
+    spec: TaskSpec, stage: str, checks: Sequence[Check], *, additional_deps: Sequence[dg.AssetKey] = ()
+) -> dg.AssetChecksDefinition:
     """Return the asset's checks as one step that can be run in part."""
     by_name = {check.name: check for check in checks}
     key = asset_key(spec.name, stage)
@@ -70,7 +72,13 @@ def build_checks(spec: TaskSpec, stage: str, checks: Sequence[Check]) -> dg.Asse
     @dg.multi_asset_check(
         name=f"{spec.name}__{stage}_checks",
         specs=[
-            dg.AssetCheckSpec(name=check.name, asset=key, description=check.description, blocking=check.gate)
+            dg.AssetCheckSpec(
+                name=check.name,
+                asset=key,
+                description=check.description,
+                blocking=check.gate,
+                additional_deps=list(additional_deps),
+            )
             for check in checks
         ],
         can_subset=True,

@@ -5,13 +5,14 @@ Answers are artifacts keyed by who answered what, so that the baseline is asked 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from finetune_assets.datasets.build import read_examples
 from finetune_assets.evaluation.answers import ScoredAnswer, collect_answers
 from finetune_assets.evaluation.baselines import majority_answers, tfidf_logreg_answers
-from finetune_assets.evaluation.report import build_report, report_markdown
+from finetune_assets.evaluation.charts import confusion_png
+from finetune_assets.evaluation.report import Contender as Judged
+from finetune_assets.evaluation.report import ReportContext, build_report, report_markdown
 from finetune_assets.lineage.bases import Base, find_base
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.lineage.tuned_adapter import STAGE as ADAPTER
@@ -19,11 +20,13 @@ from finetune_assets.lineage.validated_splits import STAGE as SPLITS
 from finetune_assets.records.digests import digest_of, short
 from finetune_assets.records.example import Example
 from finetune_assets.records.task_type import TaskType
+from finetune_assets.releases.manifest import base_folder, load_manifest
 from finetune_assets.releases.registry import LiveRelease, Registry
 from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.files import write_atomic, write_json_atomic
 
 ANSWERS = "answers"
+CONFUSION = "confusion.png"
 REPORT = "validation_report"
 CODE_VERSION = "1"
 
@@ -75,13 +78,13 @@ def find_baseline(task: TaskRun, candidate: Contender) -> Contender:
     release = _release_to_beat(registry, task.task, candidate.candidate)
     if release is None:
         return Contender("untuned base", "", candidate.base, None)
-    manifest = task.artifacts.open("release", release.artifact_key).manifest
-    adapter = task.artifacts.open(ADAPTER, manifest["adapter"]["key"])
+    manifest = load_manifest(task.artifacts, release.artifact_key)
+    adapter = task.artifacts.open(manifest.adapter.kind, manifest.adapter.key)
     base = Base(
-        name=manifest["base"]["name"],
-        folder=Path(manifest["base"]["folder"]),
-        digest=manifest["base"]["digest"],
-        chat_template=manifest["chat_template"],
+        name=manifest.base.name,
+        folder=base_folder(task.artifacts, manifest),
+        digest=manifest.base.digest,
+        chat_template=manifest.chat_template,
     )
     return Contender(f"live version {release.version}", release.candidate, base, adapter)
 
@@ -121,18 +124,23 @@ def judge_candidate(task: TaskRun, say: Say) -> tuple[Artifact, bool]:
     test = list(read_examples(splits.path, "test"))
     train = list(read_examples(splits.path, "train"))
     say(f"{len(test)} test rows: asking the candidate and the {baseline.name}")
-    candidate_rows = _answers(task, candidate, task_type, test, examples_digest, say)
-    baseline_rows = _answers(task, baseline, task_type, test, examples_digest, say)
+    judged = _answers(task, candidate, task_type, test, examples_digest, say)
+    rival = _answers(task, baseline, task_type, test, examples_digest, say)
     say("fitting the trivial baselines: majority class, TF-IDF with logistic regression")
+    source = task.config.dataset.source
     report = build_report(
-        candidate_rows,
-        baseline_rows,
-        config=task.config.evaluation,
-        levels=task_type.label_levels,
+        ReportContext(
+            task=task.task,
+            levels=task_type.label_levels,
+            dataset_digest=splits.digest,
+            synthetic=source.synthetic,
+            provenance=source.provenance,
+        ),
+        test,
+        judged,
+        rival,
+        task.config.evaluation,
         trivial={"majority": majority_answers(train, test), "tfidf_logreg": tfidf_logreg_answers(train, test)},
-        candidate_name=f"candidate {short(candidate.candidate)}",
-        baseline_name=baseline.name,
-        synthetic=task.config.dataset.source.synthetic,
     )
     return _keep(task, key, report, candidate, baseline), False
 
@@ -142,6 +150,7 @@ def _keep(task: TaskRun, key: str, report: dict[str, Any], candidate: Contender,
     with task.artifacts.create(REPORT, key) as staging:
         write_json_atomic(staging.path / "report.json", report)
         write_atomic(staging.path / "report.md", report_markdown(report))
+        write_atomic(staging.path / CONFUSION, confusion_png(report["confusion"]))
         return staging.commit(
             {
                 "task": task.task,
@@ -150,13 +159,22 @@ def _keep(task: TaskRun, key: str, report: dict[str, Any], candidate: Contender,
                 "baseline_name": baseline.name,
                 "adapter_key": adapter.key if adapter else "",
                 "verdict": report["verdict"]["verdict"],
-            }
+            },
+            outside_digest=[CONFUSION],
         )
+
+
+def candidate_answers(task: TaskRun, candidate: Contender) -> list[ScoredAnswer]:
+    """Return the answers of a candidate that was judged on the current test rows."""
+    splits = task.result(SPLITS)
+    digest = splits.manifest["files"]["examples.jsonl"]["sha256"]
+    test = list(read_examples(splits.path, "test"))
+    return list(_answers(task, candidate, task.task_type(), test, digest, lambda line: None).answers)
 
 
 def _answers(
     task: TaskRun, model: Contender, task_type: TaskType, test: list[Example], examples_digest: str, say: Say
-) -> list[ScoredAnswer]:
+) -> Judged:
     from finetune_assets.serving.engines.local import LocalEngine
 
     engine = LocalEngine(
@@ -183,4 +201,5 @@ def _answers(
             place.replace(staging.path / "answers.jsonl")
             # Latencies stand beside the answers, so the bytes differ from run to run.
             staging.commit({"task": task.task, "model": engine.identity}, outside_digest=["answers.jsonl"])
-    return rows
+    name = f"candidate {short(model.candidate)}" if model.name == "candidate" else model.name
+    return Judged(name, rows, engine.identity)

@@ -14,7 +14,6 @@ from finetune_assets.records.digests import digest_of
 from finetune_assets.resources.platform import Platform, RunOptions
 from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.files import read_json, write_json_atomic
-from finetune_assets.task_types import default_aliases
 
 STAGE = "raw_observations"
 CODE_VERSION = "1"
@@ -45,7 +44,7 @@ def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
 def read_source(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
     """Read the source, or take over what an equal source gave before."""
     source = task.config.dataset.source
-    aliases = default_aliases(task.config.task_type)
+    aliases = task.task_type().aliases
     identity = {
         "code": CODE_VERSION,
         "source": source_identity(source, task.folder),
@@ -129,7 +128,11 @@ def build_asset_checks(spec: TaskSpec) -> dg.AssetChecksDefinition:
         spec,
         STAGE,
         [
-            Check("counts_conserved", "Rows read = accepted + quarantined, counted again from the files.", _counts_conserved),
+            Check(
+                "counts_conserved",
+                "Rows read = accepted + quarantined, counted again from the files.",
+                _counts_conserved,
+            ),
             Check("readable", "Not more rows in quarantine than the YAML allows.", _quarantine_share),
         ],
     )

@@ -5,7 +5,7 @@ who is logged in, or in the Launchpad with a single-use code that the command li
 and a web page can post to a loopback address, so a typed name is never a decision.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import dagster as dg
 from pydantic import Field
@@ -17,6 +17,7 @@ from finetune_assets.records.digests import digest_of, short
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.releases import approvals
 from finetune_assets.releases.registry import Registry
+from finetune_assets.releases.states import ReleaseState
 from finetune_assets.resources.platform import Platform, RunOptions
 from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.files import write_json_atomic
@@ -24,6 +25,7 @@ from finetune_assets.storage.files import write_json_atomic
 STAGE = "release_approval"
 CODE_VERSION = "1"
 POLICY = "policy:automatic"
+_KINDS = {"approval"}
 
 
 class Decision(dg.Config):
@@ -40,19 +42,16 @@ def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
     return _manual(spec) if spec.config.release.approval == "manual" else _automatic(spec)
 
 
-def _facts(spec: TaskSpec) -> dict[str, Any]:
-    return {
-        "key": asset_key(spec.name, STAGE),
-        "deps": [asset_key(spec.name, REPORT)],
-        "group_name": spec.name,
-        "kinds": {"approval"},
-        "owners": spec.config.owners,
-        "code_version": CODE_VERSION,
-    }
-
-
 def _automatic(spec: TaskSpec) -> dg.AssetsDefinition:
-    @dg.asset(**_facts(spec), description="Approved by the policy in defs.yaml when every gate passes.")
+    @dg.asset(
+        key=asset_key(spec.name, STAGE),
+        deps=[asset_key(spec.name, REPORT)],
+        group_name=spec.name,
+        kinds=_KINDS,
+        owners=spec.config.owners,
+        code_version=CODE_VERSION,
+        description="Approved by the policy in defs.yaml when every gate passes.",
+    )
     def release_approval(
         context: dg.AssetExecutionContext, platform: Platform, options: RunOptions
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -65,7 +64,15 @@ def _automatic(spec: TaskSpec) -> dg.AssetsDefinition:
 
 
 def _manual(spec: TaskSpec) -> dg.AssetsDefinition:
-    @dg.asset(**_facts(spec), description="A person's decision about the candidate; Materialize opens its form.")
+    @dg.asset(
+        key=asset_key(spec.name, STAGE),
+        deps=[asset_key(spec.name, REPORT)],
+        group_name=spec.name,
+        kinds=_KINDS,
+        owners=spec.config.owners,
+        code_version=CODE_VERSION,
+        description="A person's decision about the candidate; Materialize opens its form.",
+    )
     def release_approval(
         context: dg.AssetExecutionContext, config: Decision, platform: Platform, options: RunOptions
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -152,7 +159,7 @@ def keep_decision(
             policy=task.config.release.approval,
             note=note,
         )
-    target = "approved" if decision == "approve" else "rejected"
+    target: ReleaseState = "approved" if decision == "approve" else "rejected"
     if release.state in {"candidate", "validated"} and release.state != target:
         registry.transition(release.id, target, by=approver, note=note, run_id=task.run_id)
     if known:

@@ -126,7 +126,7 @@ def open_task(context: Any, spec: TaskSpec, platform: Platform, options: RunOpti
     return TaskRun(
         task=spec.name,
         namespace=namespace_of(options),
-        run_id=context.run_id,
+        run_id=context.run.run_id,
         artifacts=platform.artifacts(),
         database=platform.database(),
         settings=resolve(spec, options.overrides, os.environ),
@@ -141,7 +141,7 @@ def open_shared(context: Any, platform: Platform) -> StageBook:
     return StageBook(
         task=PLATFORM_TASK,
         namespace=MAIN,
-        run_id=context.run_id,
+        run_id=context.run.run_id,
         artifacts=platform.artifacts(),
         database=platform.database(),
     )
@@ -152,9 +152,7 @@ def asset_key(task: str, stage: str) -> dg.AssetKey:
     return dg.AssetKey([task, stage])
 
 
-def materialized(
-    artifact: Artifact, *, reused: bool, namespace: str, metadata: dict[str, Any]
-) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def materialized(artifact: Artifact, *, reused: bool, namespace: str, metadata: dict[str, Any]) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Return the asset's result: its digest as data version, and the metadata that every asset carries."""
     return dg.MaterializeResult(
         data_version=dg.DataVersion(artifact.digest),

@@ -33,7 +33,8 @@ class Settings:
     def rows(self) -> list[tuple[str, Any, str]]:
         """Return every value as (path, value, origin), in the order of the model."""
         return [
-            (path, value, _origin_of(path, self.origins)) for path, value in flatten(self.config.model_dump(mode="json"))
+            (path, value, _origin_of(path, self.origins))
+            for path, value in flatten(self.config.model_dump(mode="json"))
         ]
 
 
@@ -84,7 +85,9 @@ def resolve(spec: TaskSpec, overrides: Mapping[str, str], environ: Mapping[str, 
     """
     tree: dict[str, Any] = spec.config.model_dump(mode="json", exclude_unset=True)
     origins = {path: "defs.yaml" for path, _ in flatten(tree)}
-    layers = [(path, text, f"environment {name}") for path, (text, name) in environment_values(spec.name, environ).items()]
+    layers = [
+        (path, text, f"environment {name}") for path, (text, name) in environment_values(spec.name, environ).items()
+    ]
     layers += [(path, text, "--set") for path, text in overrides.items()]
     for path, text, origin in layers:
         _put(tree, path, _read_value(path, text, origin), origin)

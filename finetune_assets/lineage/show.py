@@ -17,9 +17,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> dg.MetadataValue[Any]:
     if not rows:
         return dg.MetadataValue.text("none")
     columns = list(rows[0])
-    records = [
-        dg.TableRecord({name: _cell(row.get(name)) for name in columns}) for row in rows[:MAX_TABLE_ROWS]
-    ]
+    records = [dg.TableRecord({name: _cell(row.get(name)) for name in columns}) for row in rows[:MAX_TABLE_ROWS]]
     schema = dg.TableSchema(columns=[dg.TableColumn(name=name, type=_type(rows[0].get(name))) for name in columns])
     return dg.MetadataValue.table(records=records, schema=schema)
 

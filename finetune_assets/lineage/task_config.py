@@ -23,7 +23,9 @@ class TaskConfig(BaseModel):
         pattern=r"^$|" + TASK_PATTERN,
         description="Name of the task and of its group in the graph; empty takes the folder's name.",
     )
-    task_type: Literal["classification"] = Field(description="The shape of the task, which decides how records are read.")
+    task_type: Literal["classification"] = Field(
+        description="The shape of the task, which decides how records are read."
+    )
     description: str = Field(default="", description="What the task is for, shown in the graph.")
     owners: list[str] = Field(default_factory=list, description="Owners as `team:name` or an e-mail address.")
     dataset: DatasetConfig = Field(description="Source, cleaning rules, split and slices.")
@@ -31,9 +33,7 @@ class TaskConfig(BaseModel):
         default=None, description="Taxonomy, fields and prompt; needed when task_type is classification."
     )
     tuning: TuningConfig = Field(default_factory=TuningConfig, description="Base model and hyperparameters.")
-    evaluation: GateConfig = Field(
-        default_factory=GateConfig, description="What a candidate must show to be released."
-    )
+    evaluation: GateConfig = Field(default_factory=GateConfig, description="What a candidate must show to be released.")
     release: ReleaseConfig = Field(default_factory=ReleaseConfig, description="Approval and rollout.")
 
     @model_validator(mode="after")

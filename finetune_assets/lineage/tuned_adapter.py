@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from finetune_assets.evaluation.charts import loss_png
 from finetune_assets.lineage import show
 from finetune_assets.lineage.bases import Base, find_base
 from finetune_assets.lineage.checks import Check, Evidence, build_checks
@@ -20,18 +21,19 @@ from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
 from finetune_assets.lineage.validated_splits import STAGE as SPLITS
 from finetune_assets.records.digests import short
-from finetune_assets.records.errors import FinetuneError
 from finetune_assets.resources.platform import Platform, RunOptions
+from finetune_assets.resources.trainer import Trainer
 from finetune_assets.storage.artifacts import Artifact
-from finetune_assets.storage.files import read_json, write_json_atomic
+from finetune_assets.storage.files import read_json, write_atomic, write_json_atomic
 from finetune_assets.storage.intents import mark, record_intent
 from finetune_assets.storage.leases import lease
 from finetune_assets.training.digest import adapter_digest
-from finetune_assets.tuning.local import LaunchPlan, plan_adapter
+from finetune_assets.tuning.local import plan_adapter
 from finetune_assets.tuning.request import TuningRequest
 
 STAGE = "tuned_adapter"
 CODE_VERSION = "1"
+LOSS_CHART = "loss.png"
 # How long a second run waits for the first to finish the very same adapter.
 WAIT_FOR_TWIN_SECONDS = 6 * 3600.0
 
@@ -53,10 +55,10 @@ def build_asset(spec: TaskSpec, shared_deps: list[dg.AssetKey]) -> dg.AssetsDefi
         context: dg.AssetExecutionContext,
         platform: Platform,
         options: RunOptions,
-        pipes: dg.PipesSubprocessClient,
+        trainer: Trainer,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         task = open_task(context, spec, platform, options)
-        artifact, reused = tune(task, context, pipes)
+        artifact, reused = tune(task, context, trainer)
         task.record(STAGE, artifact, reused=reused)
         return materialized(artifact, reused=reused, namespace=task.namespace, metadata=describe(artifact))
 
@@ -79,7 +81,7 @@ def request_of(task: TaskRun, base: Base) -> TuningRequest:
     )
 
 
-def tune(task: TaskRun, context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient) -> tuple[Artifact, bool]:
+def tune(task: TaskRun, context: dg.AssetExecutionContext, trainer: Trainer) -> tuple[Artifact, bool]:
     """Train the adapter of the task's request, or take over the one that the same request gave before."""
     base = find_base(task)
     request = request_of(task, base)
@@ -95,7 +97,8 @@ def tune(task: TaskRun, context: dg.AssetExecutionContext, pipes: dg.PipesSubpro
         work = task.home.work / "tuning" / key
         job = _write_job(work, base, request, task.result(UPLOADED))
         mark(task.database, key, state="RUNNING", handle=str(work))
-        run_plan(context, pipes, plan_adapter(job, task.config.tuning, os.environ), "training")
+        plan = plan_adapter(job, task.config.tuning, os.environ)
+        trainer.run(context, plan, what="training", log=task.home.logs / f"training-{key}.log")
         artifact = _keep(task, base, request, work / "out")
         mark(task.database, key, state="SUCCEEDED", handle=artifact.key)
         shutil.rmtree(work)
@@ -105,7 +108,7 @@ def tune(task: TaskRun, context: dg.AssetExecutionContext, pipes: dg.PipesSubpro
 def _write_job(work: Path, base: Base, request: TuningRequest, uploaded: Artifact) -> Path:
     validation = uploaded.file("chat/validation.jsonl")
     job = work / "job.json"
-    work.mkdir(parents=True, exist_ok=True)
+    (work / "out").mkdir(parents=True, exist_ok=True)
     write_json_atomic(
         job,
         {
@@ -115,32 +118,10 @@ def _write_job(work: Path, base: Base, request: TuningRequest, uploaded: Artifac
             "work": str(work / "checkpoints"),
             "out": str(work / "out"),
             "request": request.model_dump(mode="json"),
-            "template_hash": request.template_hash,
+            "chat_template": base.chat_template,
         },
     )
     return job
-
-
-def run_plan(context: Any, pipes: dg.PipesSubprocessClient, plan: LaunchPlan, what: str) -> None:
-    """Run a launch plan through Pipes and wait for it.
-
-    Raises:
-        FinetuneError: when the process fails; the last message that it reported names the reason.
-    """
-    try:
-        invocation = pipes.run(
-            command=plan.command, context=context, env=plan.env, cwd=str(plan.cwd) if plan.cwd else None
-        )
-    except dg.DagsterPipesExecutionError as error:
-        raise FinetuneError(
-            f"{what} process failed",
-            where=plan.command[2],
-            found=str(error).splitlines()[0],
-            mend="the lines above in the run's log say why; start the run again and it resumes",
-        ) from None
-    for message in invocation.get_custom_messages():
-        if isinstance(message, dict) and message.get("kind") == "error":
-            raise FinetuneError(f"{what} failed", found=str(message.get("message", "")))
 
 
 def _keep(task: TaskRun, base: Base, request: TuningRequest, out: Path) -> Artifact:
@@ -149,6 +130,8 @@ def _keep(task: TaskRun, base: Base, request: TuningRequest, out: Path) -> Artif
         for path in sorted(out.iterdir()):
             if path.is_file():
                 shutil.copyfile(path, staging.path / path.name)
+        training = read_json(out / "training.json")
+        write_atomic(staging.path / LOSS_CHART, loss_png(training["loss"]))
         return staging.commit(
             {
                 "task": task.task,
@@ -165,8 +148,6 @@ def _keep(task: TaskRun, base: Base, request: TuningRequest, out: Path) -> Artif
 
 def describe(artifact: Artifact) -> dict[str, Any]:
     """Return the metadata that a person wants to see."""
-    from finetune_assets.evaluation.charts import loss_curve_png
-
     training = read_json(artifact.file("training.json"))
     plain = {
         name: value
@@ -176,7 +157,7 @@ def describe(artifact: Artifact) -> dict[str, Any]:
     return {
         "base_model": artifact.manifest["base"]["name"],
         "request_key": artifact.key,
-        "loss": show.picture(loss_curve_png(training["loss"]), "training loss"),
+        "loss": show.picture(artifact.file(LOSS_CHART).read_bytes(), "training loss"),
         "final_loss": float(training["loss"][-1][1]),
         **{f"training/{name}": value for name, value in plain.items()},
         "settings": dg.MetadataValue.json(artifact.manifest["request"]["config"]),
@@ -229,7 +210,11 @@ def build_asset_checks(spec: TaskSpec) -> dg.AssetChecksDefinition:
         spec,
         STAGE,
         [
-            Check("artifact_loadable", "Every tensor reads back, is finite and fits the configuration.", _artifact_loadable),
+            Check(
+                "artifact_loadable",
+                "Every tensor reads back, is finite and fits the configuration.",
+                _artifact_loadable,
+            ),
             Check("loss_falls", "The training loss ends below where it began.", _loss_falls, gate=False),
         ],
     )

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from finetune_assets.datasets.build import build_splits, split_inputs_key
+from finetune_assets.evaluation.charts import label_bars_png
 from finetune_assets.lineage import show
 from finetune_assets.lineage.raw_observations import STAGE as RAW
 from finetune_assets.lineage.runtime import MAIN, TaskRun, asset_key, materialized, open_task
@@ -17,12 +18,13 @@ from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.records.digests import digest_of, digest_of_file
 from finetune_assets.resources.platform import Platform, RunOptions
 from finetune_assets.storage.artifacts import Artifact
-from finetune_assets.storage.files import read_json, write_json_atomic
+from finetune_assets.storage.files import read_json, write_atomic, write_json_atomic
 from finetune_assets.storage.heads import advance_head, current_head
 from finetune_assets.storage.leases import lease
 
 STAGE = "validated_splits"
 CODE_VERSION = "1"
+LABEL_CHART = "labels.png"
 
 
 def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
@@ -95,7 +97,10 @@ def _build(task: TaskRun, raw: Artifact, inputs_key: str, previous: Path | None,
             on_progress=lambda rows: say(f"{rows} examples made"),
         )
         write_json_atomic(staging.path / "summary.json", summary.to_json())
-        return staging.commit({"task": task.task, "inputs_key": inputs_key, "raw": raw.key})
+        statistics = read_json(staging.path / "statistics.json")
+        write_atomic(staging.path / LABEL_CHART, label_bars_png(statistics["labels"]))
+        manifest = {"task": task.task, "inputs_key": inputs_key, "raw": raw.key}
+        return staging.commit(manifest, outside_digest=[LABEL_CHART])
 
 
 def summary_of(artifact: Artifact) -> dict[str, Any]:
@@ -106,10 +111,7 @@ def summary_of(artifact: Artifact) -> dict[str, Any]:
 
 def describe(artifact: Artifact) -> dict[str, Any]:
     """Return the metadata that a person wants to see."""
-    from finetune_assets.evaluation.charts import label_bars_png
-
     summary = summary_of(artifact)
-    statistics = read_json(artifact.file("statistics.json"))
     certificate = read_json(artifact.file("certificate.json"))
     splits = summary["splits"]
     return {
@@ -118,7 +120,7 @@ def describe(artifact: Artifact) -> dict[str, Any]:
         "rows_quarantined": summary["quarantined"],
         "rows_duplicate": summary["duplicates"],
         "quarantine_reasons": show.counts(summary["reasons"], name="reason"),
-        "labels": show.picture(label_bars_png(statistics["labels"]), "rows of each label"),
+        "labels": show.picture(artifact.file(LABEL_CHART).read_bytes(), "rows of each label"),
         "leakage_certificate": dg.MetadataValue.json(certificate),
         "train_sample": dg.MetadataValue.path(str(artifact.file("chat/train.jsonl"))),
         "quarantine": dg.MetadataValue.path(str(artifact.file("quarantine.jsonl"))),

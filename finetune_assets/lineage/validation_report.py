@@ -7,21 +7,22 @@ import dagster as dg
 from finetune_assets.lineage import show
 from finetune_assets.lineage.checks import Check, Evidence, build_checks
 from finetune_assets.lineage.instance import GATE_TAG
+from finetune_assets.lineage.judging import CONFUSION, judge_candidate
 from finetune_assets.lineage.judging import REPORT as STAGE
-from finetune_assets.lineage.judging import judge_candidate
 from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.lineage.tuned_adapter import STAGE as ADAPTER
 from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
 from finetune_assets.lineage.validated_splits import STAGE as SPLITS
 from finetune_assets.releases.registry import Registry
+from finetune_assets.releases.states import ReleaseState
 from finetune_assets.resources.platform import Platform, RunOptions
 from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.files import read_json
 from finetune_assets.storage.stages import record_report
 
 CODE_VERSION = "1"
-_STATE_OF = {"PASS": "validated", "FAIL": "rejected"}
+_STATE_OF: dict[str, ReleaseState] = {"PASS": "validated", "FAIL": "rejected"}
 
 
 def build_asset(spec: TaskSpec, shared_deps: list[dg.AssetKey]) -> dg.AssetsDefinition:
@@ -84,14 +85,12 @@ def _register(task: TaskRun, artifact: Artifact) -> None:
 
 def scores_of(report: dict[str, Any]) -> dict[str, float]:
     """Return the candidate's headline scores."""
-    candidate = report["models"]["candidate"]["scores"]
+    candidate = report["scores"]["candidate"]
     return {name: candidate[name] for name in ("exact", "macro_f1", "parse_rate", "coverage")}
 
 
 def describe(artifact: Artifact) -> dict[str, Any]:
     """Return the metadata that a person wants to see."""
-    from finetune_assets.evaluation.charts import confusion_png
-
     report = read_json(artifact.file("report.json"))
     return {
         "verdict": report["verdict"]["verdict"],
@@ -99,14 +98,14 @@ def describe(artifact: Artifact) -> dict[str, Any]:
         "baseline": artifact.manifest["baseline_name"],
         **scores_of(report),
         "report": show.markdown(artifact.file("report.md").read_text(encoding="utf-8")),
-        "confusion": show.picture(confusion_png(report["confusion"]), "confusion matrix"),
+        "confusion": show.picture(artifact.file(CONFUSION).read_bytes(), "confusion matrix"),
         "report_file": dg.MetadataValue.path(str(artifact.file("report.md"))),
     }
 
 
 def _gate_evidence(artifact: Artifact, names: tuple[str, ...]) -> Evidence:
     verdict = read_json(artifact.file("report.json"))["verdict"]
-    gates = [gate for gate in verdict["gates"] if gate["name"].partition(":")[0] in names]
+    gates = [gate for gate in verdict["gates"] if gate["name"].startswith(names)]
     broken = [gate for gate in gates if gate["verdict"] != "PASS"]
     spoken = broken or gates
     return Evidence(
@@ -119,7 +118,7 @@ def _gate_evidence(artifact: Artifact, names: tuple[str, ...]) -> Evidence:
 
 
 def _beats_baseline(task: TaskRun, artifact: Artifact) -> Evidence:
-    return _gate_evidence(artifact, ("beats_baseline", "beats", "min_rows", "baseline_coverage", "floor", "slices"))
+    return _gate_evidence(artifact, ("beats_", "rows", "baseline_coverage", "floor:", "slices"))
 
 
 def _parse_rate(task: TaskRun, artifact: Artifact) -> Evidence:

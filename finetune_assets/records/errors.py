@@ -36,5 +36,3 @@ class FinetuneError(Exception):
         return " ".join(line.split())
 
 
-class Cancelled(Exception):
-    """The work was asked to stop; nothing is wrong with it."""

@@ -35,6 +35,10 @@ class SourceRef:
     row: int | None = None
     offset: int | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form. Spelt out: `asdict` copies deeply and took a fifth of the time of a build."""
+        return {"file": self.file, "line": self.line, "row": self.row, "offset": self.offset}
+
     def __str__(self) -> str:
         if self.line is not None:
             return f"{self.file}:{self.line}"
@@ -50,7 +54,7 @@ class RawRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form that `from_json` reads back."""
-        return {"fields": self.fields, "source": asdict(self.source)}
+        return {"fields": self.fields, "source": self.source.to_json()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RawRecord:
@@ -119,7 +123,7 @@ class Example:
             "groups": list(self.groups),
             "slices": list(self.slices),
             "attachments": [asdict(item) for item in self.attachments],
-            "source": asdict(self.source),
+            "source": self.source.to_json(),
         }
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -40,6 +40,14 @@ class TaskType(Protocol):
     @property
     def label_levels(self) -> tuple[str, ...]:
         """Names of the label's parts, outermost first."""
+
+    @property
+    def text_field(self) -> str:
+        """The canonical field that holds an input's text."""
+
+    @property
+    def aliases(self) -> Mapping[str, Sequence[str]]:
+        """Canonical field name to the names that it may have in a source, best first."""
 
     def example(self, record: RawRecord) -> Example | Rejection:
         """Turn a raw record into an example, or say why not. Never raises for bad input."""

@@ -18,10 +18,11 @@ from sqlalchemy.orm import Session
 
 from finetune_assets.records.digests import short
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets.releases.pointer import PointerMove, withdrawal
+from finetune_assets.releases.pointer import withdrawal
+from finetune_assets.releases.rows import find_row, newest_approval, read_moves, withdrawn_error
 from finetune_assets.storage.clock import utc_now
 from finetune_assets.storage.database import Database
-from finetune_assets.storage.models import ApprovalCodeRow, ApprovalRow, PointerRow, ReleaseRow
+from finetune_assets.storage.models import ApprovalCodeRow, ApprovalRow
 
 ApprovalDecision = Literal["approve", "reject"]
 ApprovalPolicy = Literal["automatic", "manual"]
@@ -94,19 +95,8 @@ def reject(
 def latest(db: Database, task: str, candidate: str) -> Approval | None:
     """Return the last decision about a candidate, or None."""
     with db.reading() as session:
-        row = newest_row(session, task, candidate)
+        row = newest_approval(session, task, candidate)
         return None if row is None else _approval(row)
-
-
-def newest_row(session: Session, task: str, candidate: str) -> ApprovalRow | None:
-    """Return the last decision's row inside a transaction, or None."""
-    query = (
-        select(ApprovalRow)
-        .where(ApprovalRow.task == task, ApprovalRow.candidate == candidate)
-        .order_by(ApprovalRow.id.desc())
-        .limit(1)
-    )
-    return session.scalars(query).first()
 
 
 def issue_code(
@@ -215,7 +205,7 @@ def _decide(
     with db.session() as session:
         if decision == "approve" and policy == "automatic":
             _refuse_withdrawn(session, task, candidate)
-        row = newest_row(session, task, candidate)
+        row = newest_approval(session, task, candidate)
         said = (report_digest, decision, approver, authenticated, policy)
         if row is None or (row.report_digest, row.decision, row.approver, row.authenticated, row.policy) != said:
             row = ApprovalRow(
@@ -231,3 +221,24 @@ def _decide(
             )
             session.add(row)
         return _approval(row)
+
+
+def _refuse_withdrawn(session: Session, task: str, candidate: str) -> None:
+    row = find_row(session, task, candidate)
+    withdrawn = None if row is None else withdrawal(read_moves(session, task), row.id)
+    if row is not None and withdrawn is not None:
+        raise withdrawn_error(row, withdrawn)
+
+
+def _approval(row: ApprovalRow) -> Approval:
+    return Approval(
+        task=row.task,
+        candidate=row.candidate,
+        report_digest=row.report_digest,
+        decision=row.decision,
+        approver=row.approver,
+        authenticated=row.authenticated,
+        policy=row.policy,
+        note=row.note,
+        at=row.at,
+    )

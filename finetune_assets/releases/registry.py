@@ -5,89 +5,43 @@ Every change is one transaction; the events and the pointer's history are only e
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
-from finetune_assets.records.digests import short
+from finetune_assets.records.digests import canonical_json
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets.releases import approvals
-from finetune_assets.releases.pointer import PointerAction, PointerMove, good_releases, withdrawal
-from finetune_assets.releases.states import DEPLOYABLE, TRANSITIONS, ReleaseState, may_become
+from finetune_assets.releases.changes import (
+    add_release,
+    check_may_go_live,
+    judge_anew,
+    move_to,
+    moved_error,
+    set_state,
+)
+from finetune_assets.releases.pointer import PointerAction, PointerMove, good_releases
+from finetune_assets.releases.rows import (
+    LiveRelease,
+    Release,
+    ReleaseEvent,
+    as_live,
+    as_move,
+    as_release,
+    find_row,
+    get_row,
+    place_of,
+    read_moves,
+    refuse_withdrawn,
+)
+from finetune_assets.releases.states import TRANSITIONS, ReleaseState, may_become
 from finetune_assets.storage.clock import utc_now
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.models import PointerRow, ReleaseEventRow, ReleaseRow
 
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """A candidate with its number.
-
-    Attributes:
-        id: the row's id, for `transition` and `move_pointer`.
-        task: the task.
-        version: 1, 2, … within the task.
-        candidate: identity of weights, base and template.
-        state: one of `states.STATES`.
-        base_model: the base model's name.
-        request_key: the tuning request that made it.
-        dataset_digest: the data that it was tuned on.
-        report_key: artifact of the report that judged it last.
-        report_digest: that report's digest.
-        artifact_key: artifact of its release manifest, "" before there is one.
-        scores: its headline scores in that report.
-        created_at: when it was registered.
-        updated_at: when it last changed.
-    """
-
-    id: int
-    task: str
-    version: int
-    candidate: str
-    state: str
-    base_model: str
-    request_key: str
-    dataset_digest: str
-    report_key: str
-    report_digest: str
-    artifact_key: str
-    scores: dict[str, Any] = field(repr=False)
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class LiveRelease(Release):
-    """The release at which the pointer stands, with the move that put it there.
-
-    Attributes:
-        seq: the pointer's number; `move_pointer` compares it.
-        deployed_at: when it became live.
-        deployed_by: who or what made it live.
-        action: `deploy` or `rollback`.
-    """
-
-    seq: int
-    deployed_at: datetime
-    deployed_by: str
-    action: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseEvent:
-    """One change of a release's state: from (""  at registration), to, when, by whom, why, in which run."""
-
-    from_state: str
-    to_state: str
-    at: datetime
-    by: str
-    note: str
-    run_id: str
+__all__ = ["LiveRelease", "PointerMove", "Registry", "Release", "ReleaseEvent"]
 
 
 class Registry:
@@ -136,6 +90,9 @@ class Registry:
 
         Returns:
             The release.
+
+        Raises:
+            ValueError: for a score that is NaN or Infinity.
         """
         evidence = {
             "base_model": base_model,
@@ -143,19 +100,19 @@ class Registry:
             "dataset_digest": dataset_digest,
             "report_key": report_key,
             "report_digest": report_digest,
-            "scores": dict(scores),
+            "scores": json.loads(canonical_json(dict(scores))),
         }
         if artifact_key:
             evidence["artifact_key"] = artifact_key
         while True:
             try:
                 with self._db.session() as session:
-                    row = _find(session, task, candidate)
+                    row = find_row(session, task, candidate, lock=True)
                     if row is None:
-                        row = _add(session, task, candidate, evidence, by, run_id)
+                        row = add_release(session, task, candidate, evidence, by, run_id)
                     elif row.state != "live" and row.report_digest != report_digest:
-                        _judge_anew(session, row, evidence, by, run_id)
-                    return _release(row)
+                        judge_anew(session, row, evidence, by, run_id)
+                    return as_release(row)
             except IntegrityError:
                 continue  # two took the same version at once (PostgreSQL); the next round sees the other's row
 
@@ -166,23 +123,21 @@ class Registry:
             FinetuneError: when the release is live with another manifest.
         """
         with self._db.session() as session:
-            row = _get(session, release_id)
+            row = get_row(session, release_id, lock=True)
             if row.artifact_key != artifact_key:
                 if row.state == "live":
                     raise FinetuneError(
                         "a live release keeps its manifest",
-                        where=_place(row),
+                        where=place_of(row),
                         found=artifact_key,
                         expected=row.artifact_key,
                         mend="deploy another candidate; versions are immutable",
                     )
                 row.artifact_key = artifact_key
                 row.updated_at = utc_now()
-            return _release(row)
+            return as_release(row)
 
-    def transition(
-        self, release_id: int, to: ReleaseState, *, by: str, note: str = "", run_id: str = ""
-    ) -> Release:
+    def transition(self, release_id: int, to: ReleaseState, *, by: str, note: str = "", run_id: str = "") -> Release:
         """Take a release one step on its way; to the state it is in already, nothing happens.
 
         Args:
@@ -197,20 +152,20 @@ class Registry:
                 rolled back when no person approved it since.
         """
         with self._db.session() as session:
-            row = _get(session, release_id)
+            row = get_row(session, release_id, lock=True)
             if row.state == to:
-                return _release(row)
+                return as_release(row)
             if not may_become(row.state, to):
                 raise FinetuneError(
                     f"a release that is {row.state} cannot become {to}",
-                    where=_place(row),
+                    where=place_of(row),
                     expected=" or ".join(sorted(TRANSITIONS[row.state])) or "a move of the live pointer",
                     mend="deploy or roll back to change what is live" if "live" in (row.state, to) else "",
                 )
             if to == "approved":
-                _check_withdrawn(session, row)
-            _set_state(session, row, to, by, note, run_id)
-            return _release(row)
+                refuse_withdrawn(session, row)
+            set_state(session, row, to, by, note, run_id)
+            return as_release(row)
 
     def move_pointer(
         self, task: str, release_id: int, *, expected_seq: int, action: PointerAction, by: str, run_id: str = ""
@@ -236,20 +191,20 @@ class Registry:
         """
         try:
             with self._db.session() as session:
-                moves = _moves(session, task)
+                moves = read_moves(session, task)
                 current = moves[-1] if moves else None
-                row = _get(session, release_id)
+                row = get_row(session, release_id, lock=True)
                 if row.task != task:
-                    raise FinetuneError("release belongs to another task", where=_place(row), expected=task)
+                    raise FinetuneError("release belongs to another task", where=place_of(row), expected=task)
                 if current is not None and current.release_id == release_id:
-                    return _live(row, current)
+                    return as_live(row, current)
                 seq = 0 if current is None else current.seq
                 if seq != expected_seq:
-                    raise _moved(task, seq, expected_seq)
-                _check_may_go_live(row, moves, action)
-                return _move(session, row, current, action, by, run_id)
+                    raise moved_error(task, seq, expected_seq)
+                check_may_go_live(row, moves, action)
+                return move_to(session, row, current, action, by, run_id)
         except IntegrityError as error:  # PostgreSQL: two inserted the same number
-            raise _moved(task, expected_seq + 1, expected_seq) from error
+            raise moved_error(task, expected_seq + 1, expected_seq) from error
 
     def live(self, task: str) -> LiveRelease | None:
         """Return what is live, None before the first deploy. One small query; cheap enough to poll."""
@@ -267,7 +222,7 @@ class Registry:
             .join(last, (last.c.task == PointerRow.task) & (last.c.seq == PointerRow.seq))
         )
         with self._db.reading() as session:
-            return {row.task: _live(row, _pointer_move(pointer)) for row, pointer in session.execute(query)}
+            return {row.task: as_live(row, as_move(pointer)) for row, pointer in session.execute(query)}
 
     def before(self, task: str, candidate: str) -> LiveRelease | None:
         """Return the release that a candidate replaced when it was last deployed, with the move that had deployed it.
@@ -275,18 +230,18 @@ class Registry:
         None when the candidate was never deployed or was the first.
         """
         with self._db.reading() as session:
-            row = _find(session, task, candidate)
-            moves = _moves(session, task)
+            row = find_row(session, task, candidate)
+            moves = read_moves(session, task)
             own = [move for move in moves if row is not None and (move.release_id, move.action) == (row.id, "deploy")]
             if not own or own[-1].previous_release_id is None:
                 return None
-            previous = _get(session, own[-1].previous_release_id)
-            return _live(previous, moves[own[-1].seq - 2])
+            previous = get_row(session, own[-1].previous_release_id)
+            return as_live(previous, moves[own[-1].seq - 2])
 
     def history(self, task: str) -> list[PointerMove]:
         """Return every move of the task's pointer, oldest first."""
         with self._db.reading() as session:
-            return _moves(session, task)
+            return read_moves(session, task)
 
     def rollback_target(self, task: str, *, is_usable: Callable[[Release], bool] | None = None) -> Release | None:
         """Return the last good release along history, None when there is none to return to.
@@ -296,20 +251,20 @@ class Registry:
             is_usable: asked for each in turn, for instance whether its artifacts are still there.
         """
         with self._db.reading() as session:
-            good = [_release(_get(session, release_id)) for release_id in good_releases(_moves(session, task))]
+            good = [as_release(get_row(session, release_id)) for release_id in good_releases(read_moves(session, task))]
         return next((release for release in good if is_usable is None or is_usable(release)), None)
 
     def release(self, task: str, candidate: str) -> Release | None:
         """Return the release of a candidate, or None."""
         with self._db.reading() as session:
-            row = _find(session, task, candidate)
-            return None if row is None else _release(row)
+            row = find_row(session, task, candidate)
+            return None if row is None else as_release(row)
 
     def releases(self, task: str) -> list[Release]:
         """Return the task's releases, version 1 first."""
         query = select(ReleaseRow).where(ReleaseRow.task == task).order_by(ReleaseRow.version)
         with self._db.reading() as session:
-            return [_release(row) for row in session.scalars(query)]
+            return [as_release(row) for row in session.scalars(query)]
 
     def events(self, release_id: int) -> list[ReleaseEvent]:
         """Return a release's changes of state, oldest first."""

@@ -20,7 +20,8 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     "live": frozenset(),
     "retired": frozenset({"candidate"}),
     "rejected": frozenset({"candidate"}),
-    "rolled_back": frozenset({"candidate"}),
+    # `approved` needs a person who approved after the rollback; see `rows.refuse_withdrawn`.
+    "rolled_back": frozenset({"candidate", "approved"}),
 }
 """Steps that `Registry.transition` takes. Into `live` and out of it only `Registry.move_pointer` leads, so that the
 state and the pointer never disagree."""

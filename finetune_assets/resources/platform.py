@@ -47,11 +47,6 @@ class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
         default_factory=dict,
         description="Values that win over environment, defs.yaml and defaults, such as {'tuning.epochs': '3'}.",
     )
-    rehearsal_url: str = Field(
-        default="",
-        description="Address of a gateway that the caller has already started for the live release; "
-        "the probe asks it instead of starting one more.",
-    )
 
     @property
     def is_experiment(self) -> bool:

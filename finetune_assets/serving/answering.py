@@ -10,15 +10,18 @@ from typing import Any
 from finetune_assets.evaluation.engine import Completion
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.task_type import ParsedAnswer
-from finetune_assets.serving.batching import MicroBatcher, OverloadedError
+from finetune_assets.serving.batching import EngineFailedError, MicroBatcher, OverloadedError
 from finetune_assets.serving.live import LiveReleases
-from finetune_assets.serving.problems import ApiProblem
+from finetune_assets.serving.problems import ApiProblem, line_without_mend
 from finetune_assets.serving.release import ServedRelease
 
 # Codes of an engine for a text that no retry will help.
 _UNFIT_TEXTS = {
     "not_unicode": ("The text holds a lone surrogate, which is no character.", "Send valid Unicode."),
-    "prompt_too_long": ("The text is longer than the model can read.", "Shorten the text, or send its parts one by one."),
+    "prompt_too_long": (
+        "The text is longer than the model can read.",
+        "Shorten the text, or send it in parts.",
+    ),
 }
 
 
@@ -89,7 +92,11 @@ class Answering:
             messages = release.task_type.input_messages(fields)
         except FinetuneError as error:
             raise ApiProblem(
-                422, "unusable_input", str(error), error.mend or "Send the field named above.", field=error.where
+                422,
+                "unusable_input",
+                line_without_mend(error),
+                error.mend or "Send the field named above.",
+                field=error.where,
             ) from error
         try:
             completion = await self._batcher.ask(release.engine, messages, timeout_s=self._timeout_s)
@@ -107,6 +114,13 @@ class Answering:
                 "timeout",
                 f"No answer within {self._timeout_s:g} s.",
                 "Try again; if it happens often, run more gateways or raise timeout_s.",
+            ) from None
+        except EngineFailedError:
+            raise ApiProblem(
+                500,
+                "engine_failed",
+                "The model broke down over this question or one beside it.",
+                "Look at the gateway's log; roll back if the release is at fault.",
             ) from None
         _refuse_failed(completion)
         parsed = release.task_type.parse(completion.text)

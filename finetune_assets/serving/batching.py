@@ -7,6 +7,7 @@ requests and torch never runs twice at once.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -14,12 +15,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from finetune_assets.evaluation.engine import Completion, Engine
+from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Message
 from finetune_assets.serving.metrics import GatewayMetrics
+
+log = logging.getLogger(__name__)
 
 
 class OverloadedError(Exception):
     """More questions are waiting than the gateway takes on."""
+
+
+class EngineFailedError(Exception):
+    """An engine broke down over a batch, for instance because memory ran out; the log holds its traceback."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +68,8 @@ class MicroBatcher:
         Raises:
             OverloadedError: when the queue is full.
             TimeoutError: when no answer came in time; the question is dropped if it has not begun.
-            FinetuneError: when the engine cannot answer at all.
+            FinetuneError: when the engine says that it cannot answer at all.
+            EngineFailedError: when the engine broke down.
         """
         if len(self._waiting) >= self._max_waiting:
             raise OverloadedError
@@ -114,12 +123,13 @@ class MicroBatcher:
 
     async def _answer(self, batch: list[_Question]) -> None:
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(
-            self._executor, batch[0].engine.complete, [question.messages for question in batch]
-        )
+        work = loop.run_in_executor(self._executor, batch[0].engine.complete, [question.messages for question in batch])
         self._metrics.batch_size.observe(len(batch))
         await asyncio.wait({work})
         problem = work.exception()
+        if problem is not None and not isinstance(problem, FinetuneError):
+            log.error("the engine broke down over %d questions", len(batch), exc_info=problem)
+            problem = EngineFailedError(f"{type(problem).__name__}: {problem}")
         for position, question in enumerate(batch):
             if question.answer.done():
                 continue

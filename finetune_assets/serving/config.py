@@ -25,7 +25,7 @@ class GatewaySettings(BaseModel):
         default=5.0, ge=0.0, le=1000.0, description="Milliseconds that a first question waits for company."
     )
     max_waiting: int = Field(default=256, ge=1, le=100_000, description="Questions that may wait; one more gets 429.")
-    timeout_s: float = Field(default=30.0, gt=0.0, le=3600.0, description="Seconds until an unanswered question gets 504.")
+    timeout_s: float = Field(default=30.0, gt=0.0, le=3600.0, description="Seconds until a question gets 504.")
     max_body_bytes: int = Field(
         default=1 << 20, ge=1024, le=1 << 30, description="Largest request body in bytes; a larger one gets 413."
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -28,7 +28,7 @@ from finetune_assets.serving.config import GatewaySettings
 from finetune_assets.serving.live import LiveReleases
 from finetune_assets.serving.metrics import GatewayMetrics
 from finetune_assets.serving.openai import ChatRequest, completion_body, completion_events, model_entry
-from finetune_assets.serving.problems import ApiProblem
+from finetune_assets.serving.problems import ApiProblem, line_without_mend
 from finetune_assets.serving.release import ReleaseSource
 
 
@@ -58,9 +58,12 @@ class Gateway:
     Args:
         source: where the pointer and the releases are read.
         settings: limits and times.
+        on_started: called once, when what was live at the start answers or has failed to.
     """
 
-    def __init__(self, source: ReleaseSource, settings: GatewaySettings) -> None:
+    def __init__(
+        self, source: ReleaseSource, settings: GatewaySettings, on_started: Callable[[], None] | None = None
+    ) -> None:
         self.metrics = GatewayMetrics()
         self.batcher = MicroBatcher(
             self.metrics,
@@ -68,7 +71,7 @@ class Gateway:
             wait_s=settings.batch_wait_ms / 1000,
             max_waiting=settings.max_waiting,
         )
-        self.live = LiveReleases(source, self.batcher, self.metrics, poll_s=settings.poll_s)
+        self.live = LiveReleases(source, self.batcher, self.metrics, poll_s=settings.poll_s, on_started=on_started)
         self.answering = Answering(self.live, self.batcher, settings.timeout_s)
         self._workers: list[asyncio.Task[None]] = []
 
@@ -91,15 +94,21 @@ class Gateway:
         return next((worker.get_name() for worker in self._workers if worker.done()), "")
 
 
-def create_app(source: ReleaseSource, settings: GatewaySettings | None = None) -> FastAPI:
+def create_app(
+    source: ReleaseSource,
+    settings: GatewaySettings | None = None,
+    *,
+    on_started: Callable[[], None] | None = None,
+) -> FastAPI:
     """Return the gateway's application.
 
     Args:
         source: where the pointer and the releases are read; see `serving/release.py`.
         settings: limits and times; defaults fit one machine.
+        on_started: called once, when what was live at the start answers or has failed to.
     """
     settings = settings or GatewaySettings()
-    gateway = Gateway(source, settings)
+    gateway = Gateway(source, settings, on_started)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -107,9 +116,7 @@ def create_app(source: ReleaseSource, settings: GatewaySettings | None = None) -
             yield
 
     # The interactive pages load scripts from elsewhere; the schema itself stays at /openapi.json.
-    app = FastAPI(
-        title="finetune gateway", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
-    )
+    app = FastAPI(title="finetune gateway", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     _add_questions(app, gateway)
     _add_state(app, gateway)
     _add_error_shapes(app)
@@ -173,9 +180,8 @@ def _add_error_shapes(app: FastAPI) -> None:
 
     @app.exception_handler(FinetuneError)
     async def broken(request: Request, error: FinetuneError) -> JSONResponse:
-        return ApiProblem(500, "release_failed", str(error), error.mend or "Look at the gateway's log.").response(
-            request.url.path
-        )
+        mend = error.mend or "Look at the gateway's log."
+        return ApiProblem(500, "release_failed", line_without_mend(error), mend).response(request.url.path)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -17,9 +17,10 @@ from typing import TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets.serving.batching import MicroBatcher, OverloadedError
+from finetune_assets.serving.batching import EngineFailedError, MicroBatcher, OverloadedError
+from finetune_assets.serving.listing import ReleaseRef
 from finetune_assets.serving.metrics import GatewayMetrics
-from finetune_assets.serving.release import ReleaseRef, ReleaseSource, ServedRelease
+from finetune_assets.serving.release import ReleaseSource, ServedRelease
 from finetune_assets.storage.errors import StorageError
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class LiveReleases:
         metrics: told of swaps and failures.
         poll_s: seconds between looks at the pointer.
         answer_timeout_s: seconds that a new release has for its first answer.
+        on_started: called once, when what was live at the start answers or has failed to.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class LiveReleases:
         *,
         poll_s: float = 0.5,
         answer_timeout_s: float = 60.0,
+        on_started: Callable[[], None] | None = None,
     ) -> None:
         self._source = source
         self._batcher = batcher
         self._metrics = metrics
         self._poll_s = poll_s
         self._answer_timeout_s = answer_timeout_s
+        self._on_started = on_started
         self._wanted: dict[str, ReleaseRef] | None = None
         self._serving: dict[str, ServedRelease] = {}
         self._failures: dict[str, _Failure] = {}
@@ -87,8 +91,13 @@ class LiveReleases:
 
     @property
     def ready(self) -> bool:
-        """True when every task with a live release has one that answers, and there is such a task."""
-        return bool(self._wanted) and all(task in self._serving for task in self._wanted or ())
+        """True when a release answers and none is still on its first way up.
+
+        A task whose release cannot be loaded does not keep the others from being asked.
+        """
+        return bool(self._serving) and all(
+            task in self._serving or task in self._failures for task in self._wanted or ()
+        )
 
     def describe(self) -> dict[str, object]:
         """Return the state of each task, as JSON."""
@@ -97,16 +106,23 @@ class LiveReleases:
             task: {
                 "serving": _shown(self._serving[task].ref) if task in self._serving else None,
                 "live": _shown(ref),
-                "problem": self._failures[task].problem if task in self._failures else "",
+                "problem": self._problem_of(task, ref),
             }
             for task, ref in sorted(wanted.items())
         }
         return {"ready": self.ready, "tasks": tasks, "problem": self._poll_problem}
 
+    def _problem_of(self, task: str, ref: ReleaseRef) -> str:
+        failure = self._failures.get(task)
+        return failure.problem if failure is not None and failure.ref == ref else ""
+
     async def follow(self) -> None:
         """Keep in step with the pointer until cancelled."""
         try:
             await self._in_loader(self._source.prepare)
+            await self._step()
+            if self._on_started is not None:
+                self._on_started()
             while True:
                 await self._step()
                 await asyncio.sleep(self._poll_s)
@@ -147,7 +163,7 @@ class LiveReleases:
         try:
             release = await self._in_loader(self._source.load, ref)
             await self._first_answer(release)
-        except (FinetuneError, StorageError, OSError, TimeoutError, OverloadedError) as problem:
+        except (FinetuneError, StorageError, OSError, TimeoutError, OverloadedError, EngineFailedError) as problem:
             self._failed(task, ref, str(problem) or type(problem).__name__)
             return
         self._failures.pop(task, None)
@@ -157,9 +173,7 @@ class LiveReleases:
         log.info("%s version %s (%s) answers after %.2f s", task, ref.version, ref.candidate, took)
 
     async def _first_answer(self, release: ServedRelease) -> None:
-        completion = await self._batcher.ask(
-            release.engine, release.first_question(), timeout_s=self._answer_timeout_s
-        )
+        completion = await self._batcher.ask(release.engine, release.first_question(), timeout_s=self._answer_timeout_s)
         if not completion.ok:
             raise FinetuneError(
                 "release does not answer",

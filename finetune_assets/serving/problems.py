@@ -11,6 +11,8 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
+from finetune_assets.records.errors import FinetuneError
+
 OPENAI_PATHS = ("/v1/chat/", "/v1/models")
 
 
@@ -71,6 +73,11 @@ class ApiProblem(Exception):  # noqa: N818  the name of RFC 9457 for it
         kind = kinds.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
         message = f"{self.detail} {self.mend}"
         return {"error": {"message": message, "type": kind, "param": self.field or None, "code": self.code}}
+
+
+def line_without_mend(error: FinetuneError) -> str:
+    """Return an error's line up to its mend, which an answer carries in a member of its own."""
+    return str(error).partition(". Mend: ")[0] + "."
 
 
 def _printable(text: str) -> str:

@@ -41,7 +41,7 @@ class Database:
         self._url = _parsed(url)
         self.url = url
         self._engine = _engine(self._url)
-        self._reader = self._engine.execution_options(**{_READING: True})
+        self._reader = self._engine.execution_options(**_reading_options(self._url))
 
     @classmethod
     def open(cls, url: str) -> Database:
@@ -79,8 +79,8 @@ class Database:
     def session(self) -> AbstractContextManager[Session]:
         """Give a session in one writing transaction: committed when the block ends, rolled back when it raises.
 
-        On SQLite the transaction takes the write lock at once (waiting up to 10 s), so that what it reads cannot change
-        before it writes.
+        On SQLite its first statement, even one that reads, takes the write lock (waiting up to 10 s), so that what it
+        reads cannot change before it writes.
 
         Raises:
             StorageError: when the disk is full, the database is locked for too long, damaged or out of reach.
@@ -166,6 +166,13 @@ def _engine(url: URL) -> Engine:
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _reading_options(url: URL) -> dict[str, Any]:
+    """Return what makes a transaction read one state throughout, as SQLite's snapshots do by themselves."""
+    if url.get_backend_name() == "sqlite":
+        return {_READING: True}
+    return {_READING: True, "isolation_level": "REPEATABLE READ"}
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

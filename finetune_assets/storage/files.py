@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from finetune_assets.storage.errors import StorageError
+from finetune_assets.storage.processes import ProcessMark, token_has_ended
 
 _BLOCK_BYTES = 1 << 20
+_TEMPORARY = ".tmp."
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR})
 
@@ -24,7 +26,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     """Write a file so that a reader, or a crash at any moment, sees the old content or the new and nothing between.
 
     The bytes go to a temporary file in the same folder, are synced, and take the place of `path` by one rename.
-    Missing parent folders are made.
+    Missing parent folders are made, and temporary files that killed processes left in the folder are removed.
 
     Args:
         path: the file to write or replace.
@@ -36,7 +38,8 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     content = data.encode() if isinstance(data, str) else data
     with explain_unwritable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.parent / f".tmp-{os.getpid()}-{secrets.token_hex(6)}"
+        _sweep(path.parent)
+        temporary = path.parent / f"{_TEMPORARY}{ProcessMark.current().token}.{secrets.token_hex(6)}"
         try:
             with temporary.open("xb") as stream:
                 stream.write(content)
@@ -161,6 +164,13 @@ def disk_full(place: Path) -> StorageError:
         found=room,
         mend=f"free some space on the disk mounted at {disk} and run again; finished work is kept",
     )
+
+
+def _sweep(folder: Path) -> None:
+    for entry in folder.glob(f"{_TEMPORARY}*"):
+        token = entry.name.removeprefix(_TEMPORARY).partition(".")[0]
+        if token_has_ended(token):
+            entry.unlink(missing_ok=True)
 
 
 def _disk_of(place: Path) -> tuple[Path, str]:

@@ -15,18 +15,19 @@ from finetune_assets.storage.database import Database
 from finetune_assets.storage.errors import StorageError
 from finetune_assets.storage.models import TuningIntentRow
 
-IntentState = Literal["intended", "submitted", "running", "succeeded", "failed", "cancelled"]
+IntentState = Literal["INTENDED", "SUBMITTED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
 INTENT_STATES: tuple[str, ...] = get_args(IntentState)
 
 # Where a job may go from each state. One that failed or was cancelled is opened again by `record_intent` only, which
-# counts a new attempt.
+# counts a new attempt. A success is worked on again only where its result was lost; a backend that pays looks at the
+# handle first.
 INTENT_TRANSITIONS: dict[str, frozenset[str]] = {
-    "intended": frozenset({"submitted", "running", "succeeded", "failed", "cancelled"}),
-    "submitted": frozenset({"running", "succeeded", "failed", "cancelled"}),
-    "running": frozenset({"succeeded", "failed", "cancelled"}),
-    "succeeded": frozenset(),
-    "failed": frozenset(),
-    "cancelled": frozenset(),
+    "INTENDED": frozenset({"SUBMITTED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"}),
+    "SUBMITTED": frozenset({"RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"}),
+    "RUNNING": frozenset({"SUCCEEDED", "FAILED", "CANCELLED"}),
+    "SUCCEEDED": frozenset({"RUNNING"}),
+    "FAILED": frozenset(),
+    "CANCELLED": frozenset(),
 }
 
 
@@ -90,7 +91,7 @@ def mark(
         error: why it failed; None leaves what is known.
 
     Raises:
-        StorageError: for an unknown request, or a step back, for instance from `succeeded` to `running`.
+        StorageError: for an unknown request, or a step back, for instance from `RUNNING` to `INTENDED`.
     """
     with db.session() as session:
         row = session.get(TuningIntentRow, request_key, with_for_update=True)
@@ -98,10 +99,12 @@ def mark(
             raise StorageError("no such tuning intent", where=f"request {request_key}", mend="record the intent first")
         if state != row.state and state not in INTENT_TRANSITIONS[row.state]:
             raise StorageError(
-                f"a job that is {row.state} cannot become {state}",
+                f"a tuning job that is {row.state} cannot become {state}",
                 where=f"request {request_key}",
                 expected=" or ".join(sorted(INTENT_TRANSITIONS[row.state])) or "no further change",
             )
+        if row.state == "SUCCEEDED" and state == "RUNNING":
+            row.attempt += 1
         row.state = state
         row.handle = row.handle if handle is None else handle
         row.error = row.error if error is None else error
@@ -118,7 +121,7 @@ def find_intent(db: Database, request_key: str) -> Intent | None:
 
 def open_intents(db: Database, task: str | None = None) -> list[Intent]:
     """Return the jobs that have not ended, oldest first, of one task or of all."""
-    query = select(TuningIntentRow).where(TuningIntentRow.state.in_(("intended", "submitted", "running")))
+    query = select(TuningIntentRow).where(TuningIntentRow.state.in_(("INTENDED", "SUBMITTED", "RUNNING")))
     if task is not None:
         query = query.where(TuningIntentRow.task == task)
     with db.reading() as session:
@@ -134,7 +137,7 @@ def _intend(session: Session, request_key: str, task: str, backend: str) -> Inte
             request_key=request_key,
             task=task,
             backend=backend,
-            state="intended",
+            state="INTENDED",
             handle="",
             attempt=1,
             error="",
@@ -143,8 +146,8 @@ def _intend(session: Session, request_key: str, task: str, backend: str) -> Inte
         )
         session.add(row)
         session.flush()
-    elif row.state in ("failed", "cancelled"):
-        row.state, row.handle, row.error = "intended", "", ""
+    elif row.state in ("FAILED", "CANCELLED"):
+        row.state, row.handle, row.error = "INTENDED", "", ""
         row.attempt += 1
         row.updated_at = now
     return _intent(row)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import Update, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -111,9 +111,9 @@ class Lease:
     def _renew(self) -> bool:
         with self._db.session() as session:
             until = utc_now() + timedelta(seconds=self._ttl_s)
-            return bool(session.execute(self._ours().values(expires_at=until)).rowcount)  # type: ignore[attr-defined]
+            return session.connection().execute(self._ours().values(expires_at=until)).rowcount == 1
 
-    def _ours(self):  # type: ignore[no-untyped-def]
+    def _ours(self) -> Update:
         return update(LeaseRow).where(
             LeaseRow.name == self.name, LeaseRow.holder == self._token, LeaseRow.fence == self.fence
         )

@@ -16,7 +16,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from finetune_assets.datasets.normalise import content_key
-from finetune_assets.datasets.taxonomy import Fault, Taxonomy, tidy
+from finetune_assets.datasets.taxonomy import Fault, Taxonomy
+from finetune_assets.datasets.taxonomy_nodes import tidy
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Example, Message, RawRecord, Rejection
 from finetune_assets.records.task_type import ParsedAnswer
@@ -24,6 +25,7 @@ from finetune_assets.task_types.answers import find_object
 from finetune_assets.task_types.labels import LabelRules, LabelsConfig, join
 from finetune_assets.task_types.photos import PhotoFault, read_photos
 from finetune_assets.task_types.prompts import FieldFault, Prompt, PromptConfig, build_prompt, text_of
+from finetune_assets.task_types.rejections import Rejecter
 from finetune_assets.task_types.shapes import PHOTO_FIELD, SHAPES, Shape
 
 NAME = "classification"
@@ -45,14 +47,14 @@ class ClassificationConfig(BaseModel):
     )
     aliases: dict[str, list[str]] = Field(
         default_factory=dict,
-        description="Canonical field name to the names it may have in records and live requests, best first; replaces the "
-        "default list of that field, and may declare further fields.",
+        description="Canonical field name to the names it may have in records and live requests, best first; replaces "
+        "the default list of that field, and may declare further fields.",
     )
     prompt: PromptConfig = Field(default_factory=PromptConfig, description="The wording of the question.")
     target_keys: dict[str, str] = Field(
         default_factory=dict,
-        description="Level name to its key in the answer's JSON, for instance {domain: area}; levels that are left out keep "
-        "their default key.",
+        description="Level name to its key in the answer's JSON, for instance {domain: area}; levels that are left out "
+        "keep their default key.",
     )
     labels: LabelsConfig = Field(default_factory=LabelsConfig, description="Which labels of the taxonomy take part.")
     label_map: dict[str, dict[str, str]] = Field(
@@ -69,7 +71,7 @@ class ClassificationConfig(BaseModel):
     )
     identity: list[str] = Field(
         default_factory=list,
-        description="Fields that, with the photos, make two records the same question; by default the text field alone.",
+        description="Fields that, with the photos, make two records the same question; by default the text alone.",
     )
 
 
@@ -177,7 +179,7 @@ class ClassificationTask:
     @cached_property
     def aliases(self) -> dict[str, list[str]]:
         """Canonical field → the names it may have, best first: the shape's, overlaid by the YAML's."""
-        return {name: list(names) for name, names in (self.shape.aliases | self.config.aliases).items()}
+        return {name: list(names) for name, names in {**self.shape.aliases, **self.config.aliases}.items()}
 
     @cached_property
     def target_keys(self) -> dict[str, str]:
@@ -248,24 +250,24 @@ class ClassificationTask:
         Declared groups and slices are not set here: the build sets them from its own configuration.
         """
         fields = self._canonical(record.fields)
-        fault_of = _Rejecter(record, fields, self.shape)
+        reject = Rejecter(record, fields, self.shape)
         record_id = self._record_id(record, fields)
         if isinstance(record_id, FieldFault):
-            return fault_of.field(record_id)
+            return reject.for_field(record_id)
         messages = self.prompt.messages(fields)
         if isinstance(messages, FieldFault):
-            return fault_of.field(messages)
+            return reject.for_field(messages)
         path = self._label(fields)
         if isinstance(path, Fault):
-            return fault_of.label(path)
+            return reject.for_label(path)
         photos = read_photos(fields.get(PHOTO_FIELD), self.photo_folder)
         if isinstance(photos, PhotoFault):
-            return fault_of.field(FieldFault(PHOTO_FIELD, photos.reason, photos.found, photos.expected))
+            return reject.for_field(FieldFault(PHOTO_FIELD, photos.reason, photos.found, photos.expected))
         if self.config.require_photos and not photos:
-            return fault_of.field(FieldFault(PHOTO_FIELD, "missing_field", "no photo", "at least one photo"))
+            return reject.for_field(FieldFault(PHOTO_FIELD, "missing_field", "no photo", "at least one photo"))
         identity = self._identity(fields)
         if isinstance(identity, FieldFault):
-            return fault_of.field(identity)
+            return reject.for_field(identity)
         return Example(
             record_id=record_id,
             content_key=content_key(identity, [photo.identity for photo in photos]),
@@ -313,7 +315,8 @@ class ClassificationTask:
             part = path[self.label_levels.index(level)]
             legal = self.taxonomy.describe(path)["domain_name"] if (level, what) == ("domain", "name") else part
             if not isinstance(stated, str) or tidy(stated) != legal:
-                return Fault(name, "invalid_label", str(stated), f"{legal}, as the record's ids say")
+                found = stated if isinstance(stated, str) else type(stated).__name__
+                return Fault(name, "invalid_label", found, f"{legal}, as the record's ids say")
         return None
 
     def parse(self, text: str) -> ParsedAnswer:
@@ -345,39 +348,3 @@ class ClassificationTask:
             "config": {**config, "taxonomy": Path(self.config.taxonomy).name},
             "taxonomy": self.taxonomy.to_json(),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class _Rejecter:
-    """Makes the rejections of one record."""
-
-    record: RawRecord
-    fields: Mapping[str, Any]
-    shape: Shape
-
-    def field(self, fault: FieldFault) -> Rejection:
-        return self._rejection(
-            fault.reason, fault.field, fault.found, fault.expected, "correct the record at its source"
-        )
-
-    def label(self, fault: Fault) -> Rejection:
-        names = dict(zip(self.shape.levels, self.shape.level_fields, strict=True))
-        names["description"] = self.shape.description_field
-        mend = "correct the label at its source, complete the taxonomy, or map it with `classification.label_map`"
-        if fault.reason == "label_excluded":
-            mend = "nothing, unless `classification.labels` should let it take part"
-        return self._rejection(fault.reason, names.get(fault.level, fault.level), fault.found, fault.expected, mend)
-
-    def _rejection(self, reason: str, name: str, found: str, expected: str, mend: str) -> Rejection:
-        record_id = self.fields.get(self.shape.id_field)
-        text = self.fields.get(self.shape.text_field)
-        return Rejection(
-            reason=reason,
-            source=self.record.source,
-            record_id=record_id if isinstance(record_id, str) else "" if record_id is None else str(record_id)[:200],
-            field=name,
-            found=found[:200],
-            expected=expected,
-            mend=mend,
-            text=text[:1000] if isinstance(text, str) else "",
-        )

@@ -9,7 +9,8 @@ from functools import cached_property
 from pydantic import BaseModel, ConfigDict, Field
 
 from finetune_assets.datasets.render import neutralise
-from finetune_assets.datasets.taxonomy import Fault, Taxonomy, tidy
+from finetune_assets.datasets.taxonomy import Fault, Taxonomy
+from finetune_assets.datasets.taxonomy_nodes import tidy
 from finetune_assets.records.errors import FinetuneError
 
 _SEPARATOR = " / "
@@ -22,13 +23,13 @@ class LabelsConfig(BaseModel):
 
     include: list[str] = Field(
         default_factory=list,
-        description="Names to keep: of a label, of a whole domain or attribute, or a full path such as `travel / translate`. "
-        "Empty keeps all. Records of other labels are set aside as `label_excluded`.",
+        description="Names to keep: of a label, of a whole domain or attribute, or a full path such as "
+        "`travel / translate`. Empty keeps all. Records of other labels are set aside as `label_excluded`.",
     )
     exclude: list[str] = Field(
         default_factory=list,
-        description="Names to leave out, written as for include; they may be labels that only the data have, such as `oos`. "
-        "Their records are set aside as `label_excluded`.",
+        description="Names to leave out, written as for include; they may be labels that only the data have, such "
+        "as `oos`. Their records are set aside as `label_excluded`.",
     )
 
 
@@ -118,7 +119,7 @@ class LabelRules:
         path = self.taxonomy.resolve(values, description)
         if isinstance(path, Fault):
             named = {tidy(value) for value in values if isinstance(value, str)} & {tidy(x) for x in self.labels.exclude}
-            return Fault(path.level, "label_excluded", named.pop(), "a label that takes part") if named else path
+            return Fault(path.level, "label_excluded", min(named), "a label that takes part") if named else path
         if path in self._kept:
             return path
         return Fault(self.taxonomy.levels[-1], "label_excluded", join(path), "a label that takes part")

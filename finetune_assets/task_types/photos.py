@@ -57,8 +57,8 @@ def read_photos(value: Any, folder: Path | None) -> list[Photo] | PhotoFault:
         folder: where local files are; None when only remote photos can be used.
 
     Returns:
-        Every photo, in order, or the first fault: `wrong_type`, `missing_photo`, `photo_outside_folder` or
-        `unsupported_photo`.
+        Every photo, in order, or the first fault: `wrong_type`, `lone_surrogate`, `missing_photo`,
+        `photo_outside_folder` or `unsupported_photo`.
     """
     photos: list[Photo] = []
     for item in value if isinstance(value, list) else [value]:
@@ -76,6 +76,10 @@ def read_photos(value: Any, folder: Path | None) -> list[Photo] | PhotoFault:
 
 
 def _read_photo(uri: str, folder: Path | None) -> Photo | PhotoFault:
+    try:
+        uri.encode()
+    except UnicodeEncodeError:
+        return PhotoFault("lone_surrogate", "half of a UTF-16 pair", "text that UTF-8 can hold")
     scheme = _SCHEME.match(uri)
     if scheme is None:
         return _local_photo(uri, folder)

@@ -28,8 +28,8 @@ class PromptConfig(BaseModel):
 
     system: str = Field(
         default="Answer with the label as JSON.",
-        description="System prompt, taken literally. Keep it to a sentence for the embedded model; empty for models whose "
-        "chat template takes no system turn.",
+        description="System prompt, taken literally. Keep it to a sentence for the embedded model; empty for models "
+        "whose chat template takes no system turn.",
     )
     user: str | None = Field(
         default=None,
@@ -39,12 +39,12 @@ class PromptConfig(BaseModel):
     )
     defaults: dict[str, str] = Field(
         default_factory=dict,
-        description="Field to the words that stand for it where a record lacks it. A field without such words is required.",
+        description="Field to the words that stand for it where a record lacks it; a field without is required.",
     )
     list_labels: bool = Field(
         default=False,
-        description="Append every legal answer to the system prompt: for large models that are asked without tuning; too "
-        "long for the embedded one.",
+        description="Append every legal answer to the system prompt: for large models that are asked without tuning; "
+        "too long for the embedded one.",
     )
 
 

@@ -115,6 +115,7 @@ def new_model(config: BaseModelConfig, tokenizer: PreTrainedTokenizerFast) -> Ll
             num_attention_heads=config.heads,
             num_key_value_heads=config.heads,
             max_position_embeddings=config.positions,
+            initializer_range=config.initial_deviation,
             tie_word_embeddings=True,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,

@@ -156,9 +156,7 @@ class LocalEngine:
             text = self._choices[answer.choice]
         else:
             text = self._tokenizer.decode(answer.tokens, skip_special_tokens=True).strip()
-        return Completion(
-            text=text, latency_s=took, prompt_tokens=prompt_tokens, completion_tokens=len(answer.tokens)
-        )
+        return Completion(text=text, latency_s=took, prompt_tokens=prompt_tokens, completion_tokens=len(answer.tokens))
 
     def _tokens(self, text: str) -> list[int]:
         # The template writes every special token itself, so the tokenizer must not add its own.

@@ -1,5 +1,4 @@
-"""The first schema: releases, approvals, pointer history, leases, tuning intents, dataset versions, reports,
-stage results.
+"""The first schema: releases and their evidence, leases, tuning intents, dataset versions, reports, stage results.
 
 Revision: 0001. The tables that are evidence get triggers that refuse to change or delete a row.
 """

@@ -1,0 +1,146 @@
+"""The second pass of a build: every spooled row goes to a split, to quarantine or to the duplicates."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from finetune_assets.datasets.quarantine import QuarantineWriter
+from finetune_assets.datasets.row_table import CONFLICT, DUPLICATE, DUPLICATE_ID, KEPT, RowTable, SpooledRow
+from finetune_assets.datasets.split_files import EXAMPLES, FORMATS, split_prefix
+from finetune_assets.datasets.splitting import SetAside
+from finetune_assets.datasets.statistics import SplitStatistics
+from finetune_assets.records.example import SPLITS, Rejection, SourceRef
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+class SplitWriter:
+    """Writes the files of a split dataset from settled rows.
+
+    Args:
+        rows: all rows, settled.
+        quarantine: takes the rows that have no place.
+        split_of: the split's number, by row; rows without a split are absent.
+        set_aside: why a kept row has no split, by row.
+
+    Attributes:
+        statistics: counts of the rows written.
+        duplicates: rows written to `duplicates.jsonl`.
+        conflicts: inputs written to `conflicts.jsonl`.
+    """
+
+    def __init__(
+        self,
+        rows: RowTable,
+        quarantine: QuarantineWriter,
+        *,
+        split_of: Mapping[int, int],
+        set_aside: Mapping[int, SetAside],
+    ) -> None:
+        self.statistics = SplitStatistics(rows.labels, rows.label_paths, rows.slice_sets)
+        self.duplicates = 0
+        self.conflicts = 0
+        self._rows = rows
+        self._quarantine = quarantine
+        self._split_of = split_of
+        self._set_aside = set_aside
+        self._conflicting: dict[int, list[dict[str, Any]]] = defaultdict(list)
+
+    def write(self, out: Path) -> None:
+        """Write all files but the assignments, the statistics and the certificate."""
+        with ExitStack() as stack:
+            examples = stack.enter_context((out / EXAMPLES).open("wb", buffering=1 << 20))
+            duplicates = stack.enter_context(_text_file(out / "duplicates.jsonl"))
+            rendered = [_rendered_files(stack, out / form) for form in FORMATS]
+            prefixes = [split_prefix(split).encode() for split in SPLITS]
+            for number, row in enumerate(self._rows.rows()):
+                split = self._split_of.get(number)
+                if split is None:
+                    self._write_other(number, row, duplicates)
+                    continue
+                examples.write(prefixes[split] + row.example[1:] + b"\n")
+                for files, line in zip(rendered, (row.chat, row.gemini), strict=True):
+                    files[split].write(line + b"\n")
+                self._count(number, split)
+        self._write_conflicts(out / "conflicts.jsonl")
+
+    def _count(self, number: int, split: int) -> None:
+        rows = self._rows
+        self.statistics.add(split, rows.label_of[number], rows.slices_of[number], rows.lengths[number])
+
+    def _write_other(self, number: int, row: SpooledRow, duplicates: TextIO) -> None:
+        facts = row.facts()
+        state = self._rows.states[number]
+        if state == DUPLICATE:
+            self.duplicates += 1
+            duplicates.write(_encode(self._duplicate(number, facts)) + "\n")
+        elif state == CONFLICT:
+            key = self._rows.key_of[number]
+            self._conflicting[key].append(facts)
+            self._reject(facts, "label_conflict", facts["label"], "one answer for equal inputs", "see conflicts.jsonl")
+        elif state == DUPLICATE_ID:
+            mend = "give each record an id of its own, or remove the outdated record"
+            self._reject(facts, "duplicate_id", facts["record_id"], "an id of its own", mend)
+        elif state == KEPT:
+            reason = self._set_aside[number]
+            ties = ", ".join([*facts["groups"], *facts["slices"]])
+            mend = "nothing, unless the group or slice is wrong; moving a row would leak it into the scores"
+            self._reject(facts, reason, ties, "leak groups within one split", mend)
+
+    def _duplicate(self, number: int, facts: Mapping[str, Any]) -> dict[str, Any]:
+        kept = self._rows.row(self._rows.first[self._rows.key_of[number]]).facts()
+        return {
+            "record_id": facts["record_id"],
+            "source": facts["source"],
+            "duplicate_of": kept["record_id"],
+            "duplicate_of_source": kept["source"],
+            "content_key": facts["content_key"],
+        }
+
+    def _reject(self, facts: Mapping[str, Any], reason: str, found: str, expected: str, mend: str) -> None:
+        asked = [turn["content"] for turn in facts["messages"] if turn["role"] == "user"]
+        self._quarantine.add(
+            Rejection(
+                reason=reason,
+                source=SourceRef(**facts["source"]),
+                record_id=facts["record_id"],
+                found=found,
+                expected=expected,
+                mend=mend,
+                text=asked[-1] if asked else "",
+            )
+        )
+
+    def _write_conflicts(self, path: Path) -> None:
+        """Write one line for each input that has different answers."""
+        with _text_file(path) as out:
+            for key, rejected in self._conflicting.items():
+                kept_row = self._rows.first[key]
+                kept = self._rows.row(kept_row).facts() if kept_row >= 0 else None
+                answers = Counter(facts["label"] for facts in ([kept] if kept else []) + rejected)
+                line = {
+                    "content_key": self._rows.keys[key].hex(),
+                    "answers": dict(sorted(answers.items())),
+                    "kept": _place(kept) if kept else None,
+                    "rows": [_place(facts) for facts in rejected],
+                }
+                out.write(_encode(line) + "\n")
+                self.conflicts += 1
+
+
+def _place(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {"record_id": facts["record_id"], "label": facts["label"], "source": facts["source"]}
+
+
+def _text_file(path: Path) -> TextIO:
+    return path.open("w", encoding="utf-8", newline="\n")
+
+
+def _rendered_files(stack: ExitStack, folder: Path) -> list[BinaryIO]:
+    folder.mkdir()
+    return [stack.enter_context((folder / f"{split}.jsonl").open("wb", buffering=1 << 18)) for split in SPLITS]

@@ -1,0 +1,89 @@
+"""The trainer's door: a launch plan run as a process of its own, its progress in the run's log through Pipes."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from finetune_assets.records.errors import FinetuneError
+from finetune_assets.storage.files import explain_unwritable
+from finetune_assets.tuning.local import HUB_SECRET, TRACKER_SECRETS, LaunchPlan
+
+# A plan names the secrets that its process may see; the launcher's own environment must not add to them.
+_SECRETS = frozenset({HUB_SECRET, *TRACKER_SECRETS.values()})
+
+
+class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Runs training processes."""
+
+    grace_s: float = Field(
+        default=20.0, gt=0.0, description="Seconds that a training process has to stop when the run is cancelled."
+    )
+
+    def run(self, context: Any, plan: LaunchPlan, *, what: str, log: Path) -> None:
+        """Run a plan and wait for it; its output goes to `log`, its progress to the run's log.
+
+        Args:
+            context: the asset's context.
+            plan: the process to start.
+            what: what it does, for messages.
+            log: file that its output is added to.
+
+        Raises:
+            FinetuneError: when it fails; the line is the trainer's own where it said one.
+        """
+        with explain_unwritable(log):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            output = log.open("ab")
+        with (
+            output,
+            dg.open_pipes_session(
+                context=context,
+                context_injector=dg.PipesTempFileContextInjector(),
+                message_reader=dg.PipesTempFileMessageReader(),
+            ) as session,
+        ):
+            environment = {**_without_secrets(os.environ), **plan.env, **session.get_bootstrap_env_vars()}
+            process = subprocess.Popen(
+                plan.command,
+                cwd=plan.cwd,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                # Ctrl-C goes to the whole terminal group; the trainer is stopped below, once, and may checkpoint.
+                start_new_session=True,
+            )
+            code = self._wait(process)
+        if code:
+            said = [message["line"] for message in session.get_custom_messages() if _is_failure(message)]
+            raise FinetuneError(
+                f"{what} failed",
+                where=str(log),
+                found=said[-1] if said else f"exit code {code}",
+                mend="" if said and "Mend:" in said[-1] else "see the file; the same run started again resumes",
+            )
+
+    def _wait(self, process: "subprocess.Popen[bytes]") -> int:
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            try:
+                process.wait(self.grace_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            raise
+
+
+def _is_failure(message: Any) -> bool:
+    return isinstance(message, Mapping) and message.get("kind") == "failed" and "line" in message
+
+
+def _without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if name not in _SECRETS}

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from finetune_assets.datasets.config import SplitConfig
+from finetune_assets.datasets.leak_groups import Ties, components
+from finetune_assets.datasets.splitting import TEST, TRAIN, VALIDATION, SplitTable, assign_splits
+
+CONFIG = SplitConfig()
+
+
+def key_of(number: int) -> bytes:
+    return hashlib.sha256(str(number).encode()).digest()
+
+
+@dataclass(frozen=True)
+class Item:
+    number: int
+    stratum: str = "a"
+    groups: tuple[str, ...] = ()
+    evaluation_only: bool = False
+
+
+Split = tuple[dict[int, int], dict[int, str]]
+
+
+def split(items: list[Item], previous: dict[int, int] | None = None, config: SplitConfig = CONFIG) -> Split:
+    """Split, and name everything by the items' own numbers."""
+    table = SplitTable()
+    for item in items:
+        table.add(key_of(item.number), item.stratum, evaluation_only=item.evaluation_only, groups=item.groups)
+    result = assign_splits(table, config, {key_of(number): where for number, where in (previous or {}).items()})
+    return (
+        {items[place].number: where for place, where in result.splits.items()},
+        {items[place].number: reason for place, reason in result.set_aside.items()},
+    )
+
+
+def memory(done: Split, previous: dict[int, int]) -> dict[int, int]:
+    return {**previous, **done[0]}
+
+
+groups = st.lists(st.sampled_from("vwxyz"), max_size=2, unique=True).map(tuple)
+tables = st.lists(
+    st.builds(Item, st.integers(0, 40), st.sampled_from("abc"), groups, st.integers(0, 9).map(lambda n: n == 0)),
+    max_size=25,
+    unique_by=lambda item: item.number,
+)
+memories = st.dictionaries(st.integers(0, 50), st.integers(0, 2), max_size=20)
+configs = st.sampled_from(
+    [
+        CONFIG,
+        SplitConfig(seed=1),
+        SplitConfig(stratify=False),
+        SplitConfig(train=0.5, validation=0.0, test=0.5),
+        SplitConfig(train=1.0, validation=0.0, test=0.0),
+    ]
+)
+
+
+@given(tables, memories, configs)
+def test_no_item_is_lost(items: list[Item], previous: dict[int, int], config: SplitConfig) -> None:
+    splits, aside = split(items, previous, config)
+    assert splits.keys() | aside.keys() == {item.number for item in items}
+    assert not splits.keys() & aside.keys()
+    assert set(splits.values()) <= {TRAIN, VALIDATION, TEST}
+    assert set(aside.values()) <= {"would_tie_splits", "tied_across_splits"}
+
+
+@given(tables, memories, configs)
+def test_no_group_is_cut(items: list[Item], previous: dict[int, int], config: SplitConfig) -> None:
+    splits, _ = split(items, previous, config)
+    places: dict[str, set[int]] = {}
+    for item in items:
+        for group in item.groups:
+            if item.number in splits:
+                places.setdefault(group, set()).add(splits[item.number])
+    assert all(len(found) == 1 for found in places.values())
+
+
+@given(tables, memories, configs)
+def test_evaluation_only_rows_are_in_test_or_set_aside(
+    items: list[Item], previous: dict[int, int], config: SplitConfig
+) -> None:
+    splits, _ = split(items, previous, config)
+    assert all(splits.get(item.number, TEST) == TEST for item in items if item.evaluation_only)
+
+
+@given(tables, memories, configs)
+def test_an_assigned_item_stays_or_is_set_aside(
+    items: list[Item], previous: dict[int, int], config: SplitConfig
+) -> None:
+    splits, aside = split(items, previous, config)
+    for number, where in previous.items():
+        assert splits.get(number, where) == where
+    for number, reason in aside.items():
+        assert (reason == "tied_across_splits") == (number in previous)
+
+
+@given(tables, memories, configs, st.randoms(use_true_random=False))
+def test_order_does_not_matter(
+    items: list[Item], previous: dict[int, int], config: SplitConfig, random: object
+) -> None:
+    shuffled = sorted(items, key=lambda item: random.random())  # type: ignore[attr-defined]
+    assert split(shuffled, previous, config) == split(items, previous, config)
+
+
+@given(tables, memories, configs)
+def test_splitting_again_changes_nothing(items: list[Item], previous: dict[int, int], config: SplitConfig) -> None:
+    once = split(items, previous, config)
+    remembered = memory(once, previous)
+    again = split(items, remembered, config)
+    assert again == once
+    assert memory(again, remembered) == remembered
+
+
+@settings(max_examples=200)
+@given(tables, tables, configs)
+def test_growth_moves_nothing(items: list[Item], more: list[Item], config: SplitConfig) -> None:
+    """New rows never move or set aside an old one whose own groups are unchanged."""
+    first = split(items, {}, config)
+    known = {item.number for item in items}
+    grown = split(items + [item for item in more if item.number not in known], memory(first, {}), config)
+    assert {number: grown[0][number] for number in first[0]} == first[0]
+    assert "tied_across_splits" not in grown[1].values()
+
+
+@given(tables, tables)
+def test_vanished_rows_come_back_to_their_split(items: list[Item], others: list[Item]) -> None:
+    first = split(items)
+    between = memory(split(others, memory(first, {})), memory(first, {}))
+    back = split(items, between)
+    assert all(back[0].get(number, where) == where for number, where in first[0].items())
+
+
+def test_shares_are_met_in_every_stratum() -> None:
+    items = [
+        Item(number, stratum) for stratum, start in (("a", 0), ("b", 1_000)) for number in range(start, start + 200)
+    ]
+    splits, _ = split(items)
+    for stratum in "ab":
+        counts = Counter(splits[item.number] for item in items if item.stratum == stratum)
+        assert counts == {TRAIN: 140, VALIDATION: 20, TEST: 40}
+
+
+def test_without_strata_the_shares_hold_for_the_whole() -> None:
+    items = [Item(number, f"label {number}") for number in range(100)]
+    stratified, _ = split(items)
+    assert set(stratified.values()) == {TRAIN}
+    whole, _ = split(items, config=SplitConfig(stratify=False))
+    assert Counter(whole.values()) == {TRAIN: 70, VALIDATION: 10, TEST: 20}
+
+
+def test_seed_zero_is_zero_and_no_other() -> None:
+    items = [Item(number) for number in range(100)]
+    zero, one, default = (
+        split(items, config=config)[0] for config in (SplitConfig(seed=0), SplitConfig(seed=1), CONFIG)
+    )
+    assert zero == default
+    assert zero != one
+
+
+def test_the_split_is_the_same_on_every_machine() -> None:
+    """Pinned: a change here moves rows of every user's first version."""
+    splits, _ = split([Item(number) for number in range(12)])
+    assert "".join(str(splits[number]) for number in range(12)) == PINNED
+
+
+PINNED = "000202000010"
+
+
+def test_a_new_row_that_would_tie_two_splits_is_set_aside() -> None:
+    items = [Item(1, groups=("x",)), Item(2, groups=("y",)), Item(3, groups=("x", "y")), Item(4, groups=("y",))]
+    splits, aside = split(items, {1: TRAIN, 2: TEST})
+    assert splits == {1: TRAIN, 2: TEST, 4: TEST}
+    assert aside == {3: "would_tie_splits"}
+
+
+def test_a_chain_of_new_rows_loses_one_link_only() -> None:
+    chain = [Item(3, groups=("x", "m")), Item(4, groups=("m", "n")), Item(5, groups=("n", "y"))]
+    splits, aside = split([Item(1, groups=("x",)), Item(2, groups=("y",)), *chain], {1: TRAIN, 2: TEST})
+    assert len(aside) == 1
+    assert len(splits) == 4
+
+
+def test_old_rows_tied_by_a_new_key_stay_on_the_side_of_training() -> None:
+    items = [Item(1, groups=("x",)), Item(2, groups=("x",)), Item(3, groups=("x",)), Item(4, groups=("x",))]
+    splits, aside = split(items, {1: TRAIN, 2: TEST, 3: VALIDATION})
+    assert splits == {1: TRAIN, 4: TRAIN}
+    assert aside == {2: "tied_across_splits", 3: "tied_across_splits"}
+    splits, aside = split(items[1:3], {2: TEST, 3: VALIDATION})
+    assert (splits, aside) == ({3: VALIDATION}, {2: "tied_across_splits"})
+
+
+def test_an_evaluation_only_row_takes_its_new_group_along() -> None:
+    splits, aside = split([Item(1, groups=("x",)), Item(2, groups=("x",), evaluation_only=True)])
+    assert splits == {1: TEST, 2: TEST}
+    assert not aside
+
+
+def test_a_training_row_cannot_become_evaluation_only() -> None:
+    splits, aside = split([Item(1, evaluation_only=True), Item(2)], {1: TRAIN, 2: TRAIN})
+    assert splits == {2: TRAIN}
+    assert aside == {1: "tied_across_splits"}
+
+
+def test_evaluation_only_rows_come_on_top_of_the_shares() -> None:
+    items = [Item(number) for number in range(100)]
+    held_out = [Item(number, evaluation_only=True) for number in range(100, 150)]
+    splits, _ = split(items + held_out)
+    assert Counter(splits.values()) == {TRAIN: 70, VALIDATION: 10, TEST: 70}
+
+
+def test_a_pair_ties_like_a_group() -> None:
+    ties = Ties()
+    ties.tie(0, "child=1")
+    ties.tie(1, "child=1")
+    ties.tie_pair(1, 3)
+    groups_found = components(5, ties)
+    assert len({groups_found.find(item) for item in (0, 1, 3)}) == 1
+    assert len({groups_found.find(item) for item in range(5)}) == 3
+    assert components(5, ties, without=[1]).find(3) != components(5, ties, without=[1]).find(0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"train": 0.5, "validation": 0.1, "test": 0.2}, "must be 1"),
+        ({"train": 0.0, "validation": 0.5, "test": 0.5}, "nothing to tune"),
+        ({"seed": -1}, "greater than or equal"),
+        ({"seed_value": 1}, "Extra inputs"),
+    ],
+)
+def test_bad_shares_are_refused(values: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SplitConfig.model_validate(values)
