@@ -29,7 +29,7 @@ _SCAFFOLD_TAXONOMY = """{
   ]
 }
 """
-_SCAFFOLD_DATA = """{"id": "1", "text": "An example of the first kind.", "domain": "first_domain", "label": "first_label"}
+_SCAFFOLD_DATA = """{"id": "1", "text": "One of the first kind.", "domain": "first_domain", "label": "first_label"}
 {"id": "2", "text": "One of the second kind.", "domain": "first_domain", "label": "second_label"}
 """
 

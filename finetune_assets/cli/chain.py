@@ -9,14 +9,14 @@ from typing import Any, Literal, cast
 
 import dagster as dg
 
+from finetune_assets.cli.running import EventHandler, RunResult, execute
+from finetune_assets.definitions import build_resources
+from finetune_assets.defs.platform.definitions import platform_defs
 from finetune_assets.lineage.automation import chain_of, job_name
 from finetune_assets.lineage.base_model import embedded_base_key
 from finetune_assets.lineage.graph import build_task_graph
 from finetune_assets.lineage.instance import NAMESPACE_TAG, sweep_dead_runs
 from finetune_assets.lineage.runtime import STAGES, asset_key, namespace_of
-from finetune_assets.cli.running import EventHandler, RunResult, execute
-from finetune_assets.definitions import build_resources
-from finetune_assets.defs.platform.definitions import platform_defs
 from finetune_assets.lineage.settings import resolve
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.records.errors import FinetuneError

@@ -132,7 +132,7 @@ def _leave(result: "RunResult") -> None:
 def _terminable() -> Iterator[None]:
     """Treat SIGTERM as Ctrl-C, so that a stopped run is reported and its trainer stopped."""
 
-    def stop(signum: int, frame: object) -> NoReturn:
+    def stop(_signum: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, stop)
@@ -240,8 +240,8 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the UI.")] = 3000,
 ) -> None:
     """Open Dagster's webserver and daemon on the graph: `dg dev -w workspace.yaml` behind a guard."""
-    from finetune_assets.lineage.instance import install_instance
     from finetune_assets.cli.ui import serve_ui
+    from finetune_assets.lineage.instance import install_instance
 
     install_instance(_home(), os.environ)
     serve_ui(host, port)

@@ -157,6 +157,12 @@ class StrictJson:
         return Fault("nested_too_deep", "deeper lists or objects", expected, "flatten it, or raise source.max_nesting")
 
 
+def too_long(max_bytes: int) -> Fault:
+    """Return the fault of a record that is longer than `max_bytes`."""
+    mend = "split the record, or raise source.max_line_bytes"
+    return Fault("line_too_long", f"more than {max_bytes} bytes", f"at most {max_bytes} bytes", mend)
+
+
 def encode_row(value: Any) -> str:
     """Return `value` as one line of JSON in UTF-8 text, keys in their order; NaN is refused (ValueError)."""
     return _encode_row(value)

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from finetune_assets.datasets.config import SourceConfig
-from finetune_assets.datasets.json_rows import Fault, StrictJson
+from finetune_assets.datasets.json_rows import Fault, StrictJson, too_long
 from finetune_assets.datasets.normalise import redact
 from finetune_assets.records.errors import FinetuneError
 
 _CHUNK_BYTES = 1 << 18
+# A record over the bound is one bad row as long as its end is found within this many times the bound.
+_PATIENCE = 16
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
@@ -23,7 +25,7 @@ class JsonText:
     Args:
         stream: the file, at its start.
         path: its name, for errors.
-        config: `max_line_bytes` bounds one value and so the window; `max_nesting` its depth.
+        config: `max_line_bytes` bounds one value and, sixteen-fold, the window; `max_nesting` its depth.
     """
 
     def __init__(self, stream: BinaryIO, path: Path, config: SourceConfig) -> None:
@@ -90,7 +92,7 @@ class JsonText:
             The value, its fault or None, its text and the byte offset where it begins.
 
         Raises:
-            FinetuneError: when it is no JSON, too deep for the reader, or longer than `max_line_bytes`.
+            FinetuneError: when it is no JSON, too deep for the reader, or far longer than `max_line_bytes`.
         """
         self.peek()
         offset = self._count()
@@ -113,6 +115,8 @@ class JsonText:
                 break
         text = self._window[self._at : end]
         self._at = end
+        if len(text) > self._max_bytes or (not text.isascii() and len(text.encode()) > self._max_bytes):
+            fault = too_long(self._max_bytes)
         return value, fault, text, offset
 
     def broken(self, expected: str) -> FinetuneError:
@@ -142,7 +146,7 @@ class JsonText:
             return FinetuneError(
                 "a JSON value is broken or too long",
                 where=self.where,
-                found=f"more than {self._max_bytes} bytes from byte {self._count()} without an end",
+                found=f"more than {_PATIENCE * self._max_bytes} bytes from byte {self._count()} without an end",
                 expected="records of at most source.max_line_bytes",
                 mend="look for a missing quote or bracket there, or raise dataset.source.max_line_bytes",
             )
@@ -150,7 +154,7 @@ class JsonText:
         return self.broken(error.msg.removeprefix("Expecting ").lower())
 
     def _room(self) -> bool:
-        return len(self._window) - self._at <= self._max_bytes
+        return len(self._window) - self._at <= _PATIENCE * self._max_bytes
 
     def _count(self) -> int:
         """Return the cursor's byte offset, counting only what was passed since the last time."""

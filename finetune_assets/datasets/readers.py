@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from finetune_assets.datasets.config import SourceConfig
 from finetune_assets.datasets.json_documents import WRAPPERS, json_document
-from finetune_assets.datasets.json_rows import Fault, FoundRow, StrictJson, found_row
+from finetune_assets.datasets.json_rows import Fault, FoundRow, StrictJson, found_row, too_long
 from finetune_assets.datasets.source_files import merge_conflict, read_head, refuse_foreign
 from finetune_assets.records.errors import FinetuneError
 
@@ -105,7 +105,7 @@ def _row_of_line(
     number: int, offset: int, raw: bytes, whole: bool, json_row: StrictJson, config: SourceConfig
 ) -> FoundRow:
     if not whole:
-        return _unread(number, offset, raw, _too_long(config.max_line_bytes))
+        return _unread(number, offset, raw, too_long(config.max_line_bytes))
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
@@ -119,11 +119,6 @@ def _row_of_line(
 
 def _unread(number: int, offset: int, raw: bytes, fault: Fault) -> FoundRow:
     return FoundRow(number, None, offset, raw[:_SHOWN_BYTES].decode("utf-8", "replace"), {}, fault)
-
-
-def _too_long(max_bytes: int) -> Fault:
-    mend = "split the record, or raise source.max_line_bytes"
-    return Fault("line_too_long", f"more than {max_bytes} bytes", f"at most {max_bytes} bytes", mend)
 
 
 def _refuse_array(path: Path, raw: bytes, json_row: StrictJson) -> None:

@@ -88,8 +88,6 @@ def refuse_foreign(path: Path, head: bytes) -> None:
     for mark, name in _ENCODINGS:
         if head.startswith(mark):
             raise _wrong_encoding(where, f"{name} with a byte order mark")
-    if b"\0" in head[:4] and not head.startswith(b"\0\0\0\0"):
-        raise _wrong_encoding(where, "zero bytes between the letters, as UTF-16 and UTF-32 have")
     for mark, name in _PACKED:
         if head.startswith(mark):
             raise FinetuneError(
@@ -99,6 +97,8 @@ def refuse_foreign(path: Path, head: bytes) -> None:
                 expected="JSON or JSON Lines as plain text",
                 mend="unpack or export it first",
             )
+    if b"\0" in head[:4] and not head.startswith(b"\0\0\0\0"):
+        raise _wrong_encoding(where, "zero bytes between the letters, as UTF-16 and UTF-32 have")
     if head.startswith(b"version https://git-lfs"):
         raise FinetuneError(
             "source file is a Git LFS pointer",

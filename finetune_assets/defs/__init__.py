@@ -1,0 +1,1 @@
+"""What we tune: one folder for each task, and `platform/` for what all share."""

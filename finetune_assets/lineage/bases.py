@@ -35,7 +35,7 @@ class Base:
 
     def template_hash(self, task_type: TaskType) -> str:
         """Return the hash of everything that turns a record into this base's prompt."""
-        return template_hash(task_type.manifest(), self.chat_template)
+        return template_hash(task_type.prompt_manifest(), self.chat_template)
 
 
 def find_base(task: TaskRun) -> Base:

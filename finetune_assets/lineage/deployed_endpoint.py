@@ -2,7 +2,7 @@
 
 A single materialization is stopped by no upstream check, so everything is verified again here: the report's verdict,
 the approval, and that both speak of these very weights. The gateway starts with the candidate in a process of its own
-and answers recorded questions; only then the pointer moves, by compare-and-set. What was live stays live on any failure.
+and answers recorded questions; only then the pointer moves, by compare-and-set. What was live stays live on failure.
 """
 
 from typing import Any

@@ -26,7 +26,7 @@ def build_task_graph(spec: TaskSpec) -> dg.Definitions:
             validated_splits.build_asset(spec),
             uploaded_dataset.build_asset(spec),
             tuned_adapter.build_asset(spec, shared),
-            validation_report.build_asset(spec, shared),
+            validation_report.build_asset(spec),
             release_approval.build_asset(spec),
             deployed_endpoint.build_asset(spec),
         ],

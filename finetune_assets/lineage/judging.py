@@ -169,7 +169,7 @@ def candidate_answers(task: TaskRun, candidate: Contender) -> list[ScoredAnswer]
     splits = task.result(SPLITS)
     digest = splits.manifest["files"]["examples.jsonl"]["sha256"]
     test = list(read_examples(splits.path, "test"))
-    return list(_answers(task, candidate, task.task_type(), test, digest, lambda line: None).answers)
+    return list(_answers(task, candidate, task.task_type(), test, digest, lambda _: None).answers)
 
 
 def _answers(

@@ -99,7 +99,8 @@ def _quarantine_share(task: TaskRun, artifact: Artifact) -> Evidence:
     rows = [{"reason": reason, "rows": count} for reason, count in sorted(summary["reasons"].items())]
     return Evidence(
         passed=share <= limit,
-        summary=f"{summary['quarantined']} of {summary['read']} rows cannot be read ({share:.1%}; at most {limit:.0%} allowed)",
+        summary=f"{summary['quarantined']} of {summary['read']} rows cannot be read "
+        f"({share:.1%}; at most {limit:.0%} allowed)",
         numbers={"quarantined_share": share},
         rows=rows,
     )

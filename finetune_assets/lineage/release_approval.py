@@ -146,21 +146,20 @@ def keep_decision(
     identity = {"candidate": candidate, "report": report.digest, "decision": decision, "approver": approver}
     key = digest_of(identity)[:20]
     known = task.artifacts.find(STAGE, key)
-    latest = approvals.latest(task.database, task.task, candidate)
-    if latest is None or latest.decision != decision or latest.report_digest != report.digest:
-        act = approvals.approve if decision == "approve" else approvals.reject
-        act(
-            task.database,
-            task.task,
-            candidate,
-            report.digest,
-            approver=approver,
-            authenticated=approver != POLICY,
-            policy=task.config.release.approval,
-            note=note,
-        )
+    act = approvals.approve if decision == "approve" else approvals.reject
+    act(
+        task.database,
+        task.task,
+        candidate,
+        report.digest,
+        approver=approver,
+        authenticated=approver != POLICY,
+        policy=task.config.release.approval,
+        note=note,
+    )
     target: ReleaseState = "approved" if decision == "approve" else "rejected"
-    if release.state in {"candidate", "validated"} and release.state != target:
+    # A person may take up a release again that was rolled back; the registry refuses that to a policy.
+    if release.state in {"candidate", "validated", "rolled_back"}:
         registry.transition(release.id, target, by=approver, note=note, run_id=task.run_id)
     if known:
         return known, True

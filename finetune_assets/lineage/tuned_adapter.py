@@ -19,7 +19,6 @@ from finetune_assets.lineage.checks import Check, Evidence, build_checks
 from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
-from finetune_assets.lineage.validated_splits import STAGE as SPLITS
 from finetune_assets.records.digests import short
 from finetune_assets.resources.platform import Platform, RunOptions
 from finetune_assets.resources.trainer import Trainer
@@ -43,7 +42,7 @@ def build_asset(spec: TaskSpec, shared_deps: list[dg.AssetKey]) -> dg.AssetsDefi
 
     @dg.asset(
         key=asset_key(spec.name, STAGE),
-        deps=[asset_key(spec.name, SPLITS), asset_key(spec.name, UPLOADED), *shared_deps],
+        deps=[asset_key(spec.name, UPLOADED), *shared_deps],
         group_name=spec.name,
         description="A low-rank adapter of the base model, trained on the uploaded rows.",
         kinds={"pytorch", "huggingface"},
@@ -181,7 +180,8 @@ def _artifact_loadable(task: TaskRun, artifact: Artifact) -> Evidence:
         problems.append("the adapter holds no tensors")
     return Evidence(
         passed=not problems,
-        summary=f"{len(tensors)} tensors read, {len(problems)} problems; adapter {short(artifact.manifest['adapter_digest'])}",
+        summary=f"{len(tensors)} tensors read, {len(problems)} problems; "
+        f"adapter {short(artifact.manifest['adapter_digest'])}",
         numbers={"tensors": len(tensors), "weights": sum(int(tensor.size) for tensor in tensors.values())},
         rows=[{"problem": problem} for problem in problems],
     )

@@ -12,7 +12,6 @@ from finetune_assets.lineage.judging import REPORT as STAGE
 from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.lineage.tuned_adapter import STAGE as ADAPTER
-from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
 from finetune_assets.lineage.validated_splits import STAGE as SPLITS
 from finetune_assets.releases.registry import Registry
 from finetune_assets.releases.states import ReleaseState
@@ -25,12 +24,12 @@ CODE_VERSION = "1"
 _STATE_OF: dict[str, ReleaseState] = {"PASS": "validated", "FAIL": "rejected"}
 
 
-def build_asset(spec: TaskSpec, shared_deps: list[dg.AssetKey]) -> dg.AssetsDefinition:
+def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
     """Return the asset of one task."""
 
     @dg.asset(
         key=asset_key(spec.name, STAGE),
-        deps=[asset_key(spec.name, ADAPTER), asset_key(spec.name, SPLITS), *shared_deps],
+        deps=[asset_key(spec.name, ADAPTER), asset_key(spec.name, SPLITS)],
         group_name=spec.name,
         description="Scores beside the untuned base, the live release and the trivial baselines; the gates' verdict.",
         kinds={"scikitlearn", "pytorch"},
@@ -77,6 +76,7 @@ def _register(task: TaskRun, artifact: Artifact) -> None:
         report_key=artifact.key,
         report_digest=artifact.digest,
         scores=scores_of(report),
+        run_id=task.run_id,
     )
     state = _STATE_OF.get(manifest["verdict"])
     if state and release.state == "candidate":

@@ -34,5 +34,3 @@ class FinetuneError(Exception):
         if self.mend:
             line = f"{line.rstrip('.')}. Mend: {self.mend}"
         return " ".join(line.split())
-
-

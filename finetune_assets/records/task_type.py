@@ -65,5 +65,8 @@ class TaskType(Protocol):
     def parse(self, text: str) -> ParsedAnswer:
         """Read a model's answer. Never raises."""
 
+    def prompt_manifest(self) -> dict[str, Any]:
+        """Return what of the task decides a prompt's text and the form of its answer; hashed with the chat template."""
+
     def manifest(self) -> dict[str, Any]:
         """Return all that serving needs, as JSON."""

@@ -170,7 +170,7 @@ def load_release(store: ArtifactStore, ref: ReleaseRef, *, threads: int = 1) -> 
 
 def prompt_hash(task_type: TaskType, chat_template: str) -> str:
     """Return the hash of all that turns an input into this model's prompt, as training recorded it."""
-    return template_hash(task_type.manifest(), chat_template)
+    return template_hash(task_type.prompt_manifest(), chat_template)
 
 
 def _check_template(manifest: ReleaseManifest, task_type: TaskType, adapter: Artifact, place: str) -> None:

@@ -18,7 +18,7 @@ from finetune_assets.datasets.synthetic.texts import Draw
 from finetune_assets.records.example import Message
 from finetune_assets.training.prose import KEYS, PROSE, WORDS
 
-Kind = Literal["observation", "text_echo", "word_echo", "label", "label_echo", "form", "prose"]
+Kind = Literal["observation", "text_echo", "label", "label_echo", "form", "prose"]
 
 
 class Document(NamedTuple):
@@ -40,7 +40,6 @@ class CorpusConfig(BaseModel):
 
     seed: int = Field(default=20_000, ge=0, description="Seed of the observation texts and of all random choices.")
     observations: int = Field(default=6000, ge=0, description="Unlabelled observation texts.")
-    word_echoes: int = Field(default=1500, ge=0, description="Chats that repeat words in random order.")
     text_echoes: int = Field(default=700, ge=0, description="Chats in which the answer repeats an observation.")
     labels: int = Field(default=1500, ge=0, description="JSON lines of label names, paired at random.")
     label_echoes: int = Field(default=1000, ge=0, description="Chats in which the answer repeats such a line.")
@@ -79,13 +78,6 @@ def _random_forms(draw: Draw, count: int) -> Iterator[str]:
         yield _json_line(keys, [joint.join(draw.shuffled(WORDS)[: draw.between(1, 3)]) for _ in keys])
 
 
-def _random_words(texts: Sequence[str], draw: Draw, count: int) -> Iterator[str]:
-    """Yield words of the texts without their order: only a model that looks back can repeat them."""
-    words = sorted({word.strip(".,;:!?\"'()").lower() for text in texts for word in text.split()} - {""})
-    for _ in range(count):
-        yield " ".join(draw.one(words) for _ in range(draw.between(6, 14)))
-
-
 def _echo(text: str) -> str:
     """Return a chat in which the assistant repeats the user's text."""
     from finetune_assets.datasets.render import CHATML, render_text
@@ -117,7 +109,6 @@ def build_corpus(config: CorpusConfig, texts: Sequence[str] | None = None) -> li
     draw = Draw(f"corpus-{config.seed}")
     documents = [Document("observation", text) for text in texts[: config.observations]]
     documents += [Document("text_echo", _echo(text)) for text in texts[config.observations : wanted]]
-    documents += [Document("word_echo", _echo(line)) for line in _random_words(texts, draw, config.word_echoes)]
     documents += [Document("label", line) for line in _random_labels(config, draw, config.labels)]
     documents += [Document("label_echo", _echo(line)) for line in _random_labels(config, draw, config.label_echoes)]
     documents += [Document("form", _echo(line)) for line in _random_forms(draw, config.forms)]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
-import random
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,7 @@ ALIASES = {"notes": ["notes", "text"], "observation_id": ["id", "observationId"]
 def run(folder: Path, lines: list[str], *, aliases: Any = ALIASES, limit: int | None = None, **values: Any) -> Any:
     """Ingest the lines and return the summary and the records."""
     (folder / "source.jsonl").write_text("\n".join(lines), encoding="utf-8", newline="")
-    out = folder / f"out{random.random()}"
-    out.mkdir()
+    out = Path(tempfile.mkdtemp(dir=folder))
     summary = ingest(SourceConfig(path="source.jsonl", **values), folder, aliases, out, limit=limit)
     records = [RawRecord.from_json(json.loads(line)) for line in (out / "records.jsonl").read_text().split("\n")[:-1]]
     return summary, records, out
@@ -131,11 +130,7 @@ rows = st.one_of(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(rows, min_size=1, max_size=12))
 def test_counts_are_conserved(tmp_path: Path, lines: list[str]) -> None:
-    try:
-        summary, records, out = run(tmp_path, ['{"id": "first"}', *lines])
-    except FinetuneError as error:
-        assert "Mend" in str(error)
-        return
+    summary, records, out = run(tmp_path, ['{"id": "first"}', *lines])
     assert summary.read == 1 + sum(bool(line.strip(" \t\r")) for line in lines)
     assert summary.read == summary.accepted + summary.quarantined
     assert len(records) == summary.accepted

@@ -66,12 +66,20 @@ def test_each_fault_has_its_reason_in_lines_and_in_arrays(tmp_path: Path, line: 
     assert reasons_of(rows) == ["ok", reason, "ok"]
     assert rows[2].fields == {"id": 2}
     assert reason == "ok" or reason in REASONS
-    if reason in ("invalid_json", "line_too_long") or len(line) > 50_000:
+    if reason == "invalid_json" or len(line) > 50_000:
         # In a document such a value leaves no place to go on from.
-        with pytest.raises(FinetuneError, match=r"not valid JSON|broken or too long|too deep"):
-            rows_of(tmp_path, "a.json", f'[{{"id": 0}}, {line}, {{"id": 2}}]', **values)
+        with pytest.raises(FinetuneError, match=r"not valid JSON|too deep"):
+            rows_of(tmp_path, "a.json", f'[{{"id": 0}}, {line}, {{"id": 2}}]')
     else:
-        assert reasons_of(rows_of(tmp_path, "a.json", f'[{{"id": 0}}, {line}, {{"id": 2}}]')) == ["ok", reason, "ok"]
+        elements = rows_of(tmp_path, "a.json", f'[{{"id": 0}}, {line}, {{"id": 2}}]', **values)
+        assert reasons_of(elements) == ["ok", reason, "ok"]
+
+
+def test_a_value_without_an_end_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(
+        FinetuneError, match=r"broken or too long at .*a\.json:2; found more than 16384 bytes from byte 12"
+    ):
+        rows_of(tmp_path, "a.json", '[{"id": 0},\n{"a": "' + "x" * 3_000_000, max_line_bytes=1_024)
 
 
 def test_lines_know_their_place(tmp_path: Path) -> None:
@@ -175,7 +183,7 @@ def test_a_file_that_is_no_source_is_refused_in_one_line(tmp_path: Path, name: s
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
-    with pytest.raises(FinetuneError, match="missing at .*nowhere.jsonl"):
+    with pytest.raises(FinetuneError, match=r"missing at .*nowhere\.jsonl"):
         list(read_rows(tmp_path / "nowhere.jsonl", SourceConfig(path="x")))
     with pytest.raises(FinetuneError, match="is a folder"):
         list(read_rows(tmp_path, SourceConfig(path="x")))
@@ -220,17 +228,25 @@ def test_what_json_writes_is_read_back(
 
 
 @ONE_FOLDER
-@given(content=st.binary(max_size=200))
+@given(content=st.binary(max_size=200) | st.text(alphabet='{}[]":, \\\n1eé-', max_size=40).map(str.encode))
 def test_any_bytes_are_rows_or_one_line(tmp_path: Path, content: bytes) -> None:
     for name in ("a.jsonl", "a.json"):
-        try:
-            rows = rows_of(tmp_path, name, content)
-        except FinetuneError as error:
-            assert "\n" not in str(error)
+        found = rows_or_error(tmp_path, name, content)
+        if isinstance(found, str):
+            assert "\n" not in found
+            assert "Mend: " in found
             continue
         if name == "a.jsonl":
-            assert len(rows) == sum(bool(line.strip(b" \t\r")) for line in content.split(b"\n"))
-        assert all(row.fault is None or row.fault.reason in REASONS for row in rows)
+            text = content.removeprefix(b"\xef\xbb\xbf")
+            assert len(found) == sum(bool(line.strip(b" \t\r")) for line in text.split(b"\n"))
+        assert all(row.fault is None or row.fault.reason in REASONS for row in found)
+
+
+def rows_or_error(folder: Path, name: str, content: bytes) -> list[FoundRow] | str:
+    try:
+        return rows_of(folder, name, content)
+    except FinetuneError as error:
+        return str(error)
 
 
 GOOD = [f'{{"id": {number}, "text": "né {number}", "n": [1.5, {{"a": null}}]}}'.encode() for number in range(4)]

@@ -89,7 +89,7 @@ class GreedyDecoder:
         with torch.inference_mode():
             rows = self._run(prompts)
             if len(rows) > 1:
-                pass
+                rows = [self._run([prompts[i]])[0] if row.doubtful else row for i, row in enumerate(rows)]
         return [self._decoded(row) for row in rows]
 
     def _decoded(self, row: _Row) -> Decoded:
@@ -106,7 +106,7 @@ class GreedyDecoder:
             for row, (token, lead) in zip(live, self._pick(live, logits), strict=True):
                 self._write(row, token, lead)
             # A doubtful row is decoded again alone, so the batch need not go on with it.
-            keep = [i for i, row in enumerate(live) if not row.done ]
+            keep = [i for i, row in enumerate(live) if not row.done and not (row.doubtful and len(rows) > 1)]
             if len(keep) < len(live):
                 state.keep(keep)
                 live = [live[i] for i in keep]
