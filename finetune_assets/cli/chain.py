@@ -83,7 +83,8 @@ def run_chain(
     sweep_dead_runs(instance)
     settings = resolve(spec, overrides, os.environ)
     options = RunOptions(limit=limit, overrides=dict(overrides))
-    stages = _selected(spec, until, experiment=options.is_experiment)
+    effective = TaskSpec(config=settings.config, folder=spec.folder)
+    stages = _selected(effective, until, experiment=options.is_experiment)
     namespace = namespace_of(options)
     keys = [asset_key(spec.name, stage) for stage in stages]
     if settings.config.tuning.is_embedded and "validated_splits" in stages:
@@ -214,7 +215,7 @@ def decide(
     on_event: EventHandler,
 ) -> Outcome:
     """Carry out a person's decision: approve and deploy, or reject."""
-    if spec.config.release.approval != "manual":
+    if resolve(spec, {}, os.environ).config.release.approval != "manual":
         raise FinetuneError(
             "task is approved by policy",
             where=f"{spec.name}: release.approval",

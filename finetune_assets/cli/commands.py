@@ -29,7 +29,8 @@ EXIT_GATE = 3
 app = typer.Typer(
     name="finetune", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
 )
-out = Console(highlight=False)
+# Piped output has no width of its own; tables need one.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 TaskName = Annotated[str, typer.Argument(help="The task, as `finetune tasks` lists it.", show_default=False)]

@@ -1,5 +1,6 @@
 """What the commands print: progress while a run goes on, and what came of it."""
 
+import logging
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +18,9 @@ from finetune_assets.storage.database import Database
 from finetune_assets.storage.files import read_json
 from finetune_assets.storage.home import Home
 
+SAY_EVERY_SECONDS = 5.0
+# What Dagster logs about each step behind a failed gate; the gate itself has been shown.
+_SKIPPED_STEP = "Dependencies for step"
 _TRIVIAL = {"majority": "majority class", "tfidf_logreg": "TF-IDF + logistic regression"}
 _VERDICT_STYLE = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
 
@@ -27,6 +31,7 @@ class Progress:
     def __init__(self, console: Console, spec: TaskSpec) -> None:
         self._console = console
         self._spec = spec
+        self._said_at = 0.0
 
     def __enter__(self) -> "Progress":
         self._status = self._console.status(f"{self._spec.name}: starting")
@@ -54,13 +59,14 @@ class Progress:
             self._status.update(f"{event.step_key.replace('__', '/')} …")
 
     def _message(self, entry: Any) -> None:
-        if entry.level < 20 or not entry.user_message:
+        if entry.level < logging.INFO or not entry.user_message or entry.user_message.startswith(_SKIPPED_STEP):
             return
         text = escape(entry.user_message.splitlines()[0])
-        self._status.update(text)
-        if not self._console.is_terminal:
-            # Without a terminal there is no status line; say it, or long work looks dead.
-            self._console.print(f"    [dim]{text}[/]")
+        self._status.update(f"{text}")
+        # Without a terminal there is no status line; say something now and then, or long work looks dead.
+        if not self._console.is_terminal and entry.timestamp - self._said_at >= SAY_EVERY_SECONDS:
+            self._said_at = entry.timestamp
+            self._console.print(f"      [dim]{text}[/]")
 
     def _check(self, evaluation: Any) -> None:
         if evaluation.passed:
@@ -96,7 +102,7 @@ def _print_counts(console: Console, counts: dict[str, int | None]) -> None:
     table = Table(title="Rows", title_justify="left")
     for name in counts:
         table.add_column(name, justify="right")
-    table.add_row(*("–" if count is None else f"{count:,}" for count in counts.values()))
+    table.add_row(*(_count(count) for count in counts.values()))
     console.print(table)
 
 
@@ -107,6 +113,7 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
     metrics = ["exact", *report["levels"], "macro_f1", "parse_rate"]
     for name in metrics:
         table.add_column(name, justify="right")
+    # The baselines' names are long; the metrics' are what the table is for.
     names = {"candidate": report["candidate"]["name"], "baseline": report["baseline"]["name"]}
     for key, scores in report["scores"].items():
         table.add_row(names.get(key, _TRIVIAL.get(key, key)), *(f"{_metric(scores, name):.3f}" for name in metrics))
@@ -167,37 +174,25 @@ def print_decision(
 def print_status(console: Console, states: list[dict[str, Any]]) -> None:
     """Print the state of tasks as a table."""
     table = Table()
-    for name in (
-        "task",
-        "type",
-        "live",
-        "candidate",
-        "exact",
-        "last run",
-        "gate",
-        "read",
-        "quarantined",
-        "train/val/test",
-    ):
+    for name in ("task", "live", "last run", "rows", "train / validation / test"):
         table.add_column(name)
     for state in states:
         live, last, counts = state["live"], state["last_run"], state["counts"]
         table.add_row(
-            state["task"],
-            state["task_type"],
-            f"version {live['version']}" if live else "–",
-            short(live["candidate"]) if live else "–",
-            f"{live['scores']['exact']:.3f}" if live else "–",
-            last["state"] if last else "–",
-            (last["gate"] or "–") if last else "–",
-            *(_count(counts[name]) for name in ("read", "quarantined")),
-            "/".join(_count(counts[name]) for name in ("train", "validation", "test")),
+            f"{state['task']}\n[dim]{state['task_type']}[/]",
+            f"version {live['version']}, {short(live['candidate'])}\n[dim]exact {live['scores']['exact']:.3f}[/]"
+            if live
+            else "nothing yet",
+            f"{last['state']}\n[dim]gate {last['gate'] or '–'}[/]" if last else "none yet",
+            f"{_count(counts['read'])} read\n[dim]{_count(counts['quarantined'])} quarantined, "
+            f"{_count(counts['duplicates'])} duplicates[/]",
+            " / ".join(_count(counts[name]) for name in ("train", "validation", "test")),
         )
     console.print(table)
 
 
 def _count(value: int | None) -> str:
-    return "–" if value is None else str(value)
+    return "–" if value is None else f"{value:,}"
 
 
 def print_tasks(console: Console, rows: list[dict[str, str]]) -> None:

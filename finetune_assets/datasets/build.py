@@ -8,7 +8,7 @@ read = accepted + quarantined + duplicates.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from finetune_assets.datasets.row_table import RowTable
 from finetune_assets.datasets.split_files import ASSIGNMENTS, read_assignments, write_assignments
 from finetune_assets.datasets.split_files import read_examples as read_examples
 from finetune_assets.datasets.split_writer import SplitWriter
-from finetune_assets.datasets.splitting import assign_splits
+from finetune_assets.datasets.splitting import NOWHERE, assign_splits
 from finetune_assets.records.digests import digest_of
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Example, RawRecord, Rejection
@@ -139,12 +139,9 @@ def _write_splits(
         table, row_of = rows.split_table(frozenset(config.split.evaluation_only))
         result = assign_splits(table, config.split, earlier)
         write_assignments(out / ASSIGNMENTS, result.assignments(table, earlier))
-        writer = SplitWriter(
-            rows,
-            quarantine,
-            split_of={row_of[item]: split for item, split in result.splits.items()},
-            set_aside={row_of[item]: reason for item, reason in result.set_aside.items()},
-        )
+        set_aside = {row_of[item]: reason for item, reason in result.set_aside.items()}
+        writer = SplitWriter(rows, quarantine, _by_row(len(rows), row_of, result.splits), set_aside)
+        del earlier, table, result, row_of
         writer.write(out)
     counts = writer.statistics.splits
     _require_rows(records, read, counts, quarantine.reasons)
@@ -158,6 +155,14 @@ def _write_splits(
         reasons=dict(sorted(quarantine.reasons.items())),
         splits=counts,
     )
+
+
+def _by_row(count: int, row_of: Sequence[int], splits: bytearray) -> bytearray:
+    """Return the split of each row; rows that are no item are nowhere."""
+    found = bytearray([NOWHERE]) * count
+    for row, split in zip(row_of, splits, strict=True):
+        found[row] = split
+    return found
 
 
 def _take_in(

@@ -126,6 +126,9 @@ class RowTable:
         """
         self._spool.flush()
         lost = self._lost_by_id(previous, keep_first=keep_first)
+        # A third of the memory, and of no use once the last row was read.
+        for finished in (self._ids, self._shared_ids, self._key_numbers, self._targets):
+            finished.clear()
         self.first = array("q", [_ABSENT]) * len(self.keys)
         self.states = bytearray(len(self))
         kept_targets: dict[int, str] = {}
@@ -141,14 +144,14 @@ class RowTable:
                 same = kept_targets.setdefault(key, target) == target
                 self.states[row] = self._keep_or_duplicate(row, key) if same else CONFLICT
 
-    def split_table(self, evaluation_only: frozenset[str]) -> tuple[SplitTable, list[int]]:
+    def split_table(self, evaluation_only: frozenset[str]) -> tuple[SplitTable, array[int]]:
         """Return the kept rows as items to split, and the row of each item.
 
         A duplicate adds its declared groups and its evaluation-only slices to the row that stands for it.
         """
         held_out = [not evaluation_only.isdisjoint(names) for names in self.slice_sets]
         table = SplitTable()
-        rows: list[int] = []
+        rows = array("q")
         item_of = array("q", [_ABSENT]) * len(self.keys)
         for row, key in enumerate(self.key_of):
             if self.states[row] == KEPT:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TextIO
 from finetune_assets.datasets.quarantine import QuarantineWriter
 from finetune_assets.datasets.row_table import CONFLICT, DUPLICATE, DUPLICATE_ID, KEPT, RowTable, SpooledRow
 from finetune_assets.datasets.split_files import EXAMPLES, FORMATS, split_prefix
-from finetune_assets.datasets.splitting import SetAside
+from finetune_assets.datasets.splitting import NOWHERE, SetAside
 from finetune_assets.datasets.statistics import SplitStatistics
 from finetune_assets.records.example import SPLITS, Rejection, SourceRef
 
@@ -25,7 +25,7 @@ class SplitWriter:
     Args:
         rows: all rows, settled.
         quarantine: takes the rows that have no place.
-        split_of: the split's number, by row; rows without a split are absent.
+        split_of: the split's number, by row; NOWHERE for rows without a split.
         set_aside: why a kept row has no split, by row.
 
     Attributes:
@@ -35,12 +35,7 @@ class SplitWriter:
     """
 
     def __init__(
-        self,
-        rows: RowTable,
-        quarantine: QuarantineWriter,
-        *,
-        split_of: Mapping[int, int],
-        set_aside: Mapping[int, SetAside],
+        self, rows: RowTable, quarantine: QuarantineWriter, split_of: bytearray, set_aside: Mapping[int, SetAside]
     ) -> None:
         self.statistics = SplitStatistics(rows.labels, rows.label_paths, rows.slice_sets)
         self.duplicates = 0
@@ -59,8 +54,8 @@ class SplitWriter:
             rendered = [_rendered_files(stack, out / form) for form in FORMATS]
             prefixes = [split_prefix(split).encode() for split in SPLITS]
             for number, row in enumerate(self._rows.rows()):
-                split = self._split_of.get(number)
-                if split is None:
+                split = self._split_of[number]
+                if split == NOWHERE:
                     self._write_other(number, row, duplicates)
                     continue
                 examples.write(prefixes[split] + row.example[1:] + b"\n")

@@ -28,7 +28,7 @@ from finetune_assets.records.example import SPLITS
 
 SetAside = Literal["would_tie_splits", "tied_across_splits"]
 
-TRAIN, VALIDATION, TEST = range(3)
+TRAIN, VALIDATION, TEST, NOWHERE = range(4)
 _ALL_STRATA = ""
 # Shares become whole numbers, so that a tie between two deficits is a tie on every machine.
 _SHARE_UNITS = 1_000_000
@@ -66,16 +66,20 @@ class SplitResult:
     """Where each item went.
 
     Attributes:
-        splits: the split's number (0 train, 1 validation, 2 test) by item; items that were set aside are absent.
+        splits: the split's number by item: 0 train, 1 validation, 2 test, 3 nowhere (set aside).
         set_aside: the reason by item.
     """
 
-    splits: dict[int, int]
+    splits: bytearray
     set_aside: dict[int, SetAside]
 
     def assignments(self, table: SplitTable, previous: Mapping[bytes, int]) -> dict[bytes, int]:
         """Return what the next version must remember: this split, and earlier assignments of all other keys."""
-        return {**previous, **{table.keys[item]: split for item, split in self.splits.items()}}
+        found = dict(previous)
+        for key, split in zip(table.keys, self.splits, strict=True):
+            if split != NOWHERE:
+                found[key] = split
+        return found
 
 
 def assign_splits(table: SplitTable, config: SplitConfig, previous: Mapping[bytes, int]) -> SplitResult:
@@ -91,7 +95,7 @@ def assign_splits(table: SplitTable, config: SplitConfig, previous: Mapping[byte
     """
     count = len(table.keys)
     groups = components(count, table.ties)
-    wanted = [_wanted(table, item, previous) for item in range(count)]
+    wanted = bytearray(_wanted(table, item, previous) for item in range(count))
     masks = _masks(groups, wanted)
     troubled = {root for root, mask in masks.items() if mask not in (0, 1, 2, 4)}
     set_aside: dict[int, SetAside] = {}
@@ -103,7 +107,7 @@ def assign_splits(table: SplitTable, config: SplitConfig, previous: Mapping[byte
             wanted[item] = 0
         masks = _masks(groups, wanted)
 
-    splits: dict[int, int] = {}
+    splits = bytearray([NOWHERE]) * count
     new: dict[int, list[int]] = defaultdict(list)
     for item in range(count):
         if item in set_aside:
@@ -218,14 +222,14 @@ class _Tagged:
         return element
 
 
-def _deal(table: SplitTable, config: SplitConfig, new: list[list[int]], splits: dict[int, int]) -> None:
+def _deal(table: SplitTable, config: SplitConfig, new: list[list[int]], splits: bytearray) -> None:
     """Deal out new leak groups, stratum by stratum, writing into `splits`."""
     units = [round(config.shares[name] * _SHARE_UNITS) for name in SPLITS]
     open_splits = [split for split in (TRAIN, VALIDATION, TEST) if units[split]]
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for item, split in splits.items():
+    for item, split in enumerate(splits):
         # Evaluation-only rows come on top of the shares, or their stratum would have no other test row.
-        if not table.evaluation_only[item]:
+        if split != NOWHERE and not table.evaluation_only[item]:
             counts[_stratum(table, config, item)][split] += 1
 
     queue = [(*_turn(table, config, group), group) for group in new]

@@ -1,5 +1,7 @@
 """One task's graph: its seven assets, their checks and its job, put together."""
 
+import os
+
 import dagster as dg
 
 from finetune_assets.lineage import (
@@ -14,11 +16,19 @@ from finetune_assets.lineage import (
 )
 from finetune_assets.lineage.automation import build_job
 from finetune_assets.lineage.base_model import embedded_base_key
+from finetune_assets.lineage.settings import resolve
 from finetune_assets.lineage.task_config import TaskSpec
 
 
-def build_task_graph(spec: TaskSpec) -> dg.Definitions:
-    """Return one task's assets, checks and job."""
+def build_task_graph(given: TaskSpec) -> dg.Definitions:
+    """Return one task's assets, checks and job.
+
+    The environment wins over defs.yaml, also where a setting decides the graph's shape (who approves, which base).
+
+    Raises:
+        FinetuneError: when the environment sets a value that does not fit.
+    """
+    spec = TaskSpec(config=resolve(given, {}, os.environ).config, folder=given.folder)
     shared = [embedded_base_key()] if spec.config.tuning.is_embedded else []
     return dg.Definitions(
         assets=[
