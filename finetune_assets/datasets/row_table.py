@@ -1,7 +1,7 @@
 """RowTable: the examples of one build, their lines on disk and a few numbers each in memory.
 
 Which rows stay is known only after the last one was read. Until then each example waits as text in a spool file, and
-memory holds hashes and positions: about 350 bytes a row.
+memory holds hashes and positions: about 500 bytes a row at its peak.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
 """The checks of validated_splits. Each reads the written files again instead of trusting what made them."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
 
 from finetune_assets.datasets import schema
+from finetune_assets.datasets.quarantine import quarantine_share
 from finetune_assets.datasets.render import render_text
 from finetune_assets.datasets.schema import SchemaFindings
 from finetune_assets.lineage.bases import find_base
@@ -16,9 +18,6 @@ from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.lineage.validated_splits import STAGE, summary_of
 from finetune_assets.storage.artifacts import Artifact
-
-# Reasons that say what the YAML asked for, not that a record is broken.
-_BY_CONFIGURATION = frozenset({"label_excluded"})
 
 
 def _evidence(findings: SchemaFindings, what: str) -> Evidence:
@@ -62,19 +61,15 @@ def _counts(task: TaskRun, artifact: Artifact) -> Evidence:
 
 def _quarantine(task: TaskRun, artifact: Artifact) -> Evidence:
     raw, summary = raw_summary_of(task.result(RAW)), summary_of(artifact)
-    broken = {
-        reason: raw["reasons"].get(reason, 0) + summary["reasons"].get(reason, 0)
-        for reason in sorted({*raw["reasons"], *summary["reasons"]} - _BY_CONFIGURATION)
-    }
-    excluded = sum(summary["reasons"].get(reason, 0) for reason in _BY_CONFIGURATION)
-    considered = raw["read"] - excluded
-    share = sum(broken.values()) / considered if considered else 1.0
+    reasons = Counter(raw["reasons"]) + Counter(summary["reasons"])
+    share = quarantine_share(raw["read"], reasons)
     limit = task.config.dataset.source.max_quarantine_share
     return Evidence(
         passed=share <= limit,
-        summary=f"{sum(broken.values())} of {considered} rows are in quarantine ({share:.1%}; at most {limit:.0%})",
+        summary=f"{reasons.total()} of {raw['read']} rows are in quarantine, {share:.1%} for a fault of theirs "
+        f"(at most {limit:.0%})",
         numbers={"quarantined_share": share},
-        rows=[{"reason": reason, "rows": count} for reason, count in broken.items()],
+        rows=[{"reason": reason, "rows": count} for reason, count in sorted(reasons.items())],
     )
 
 
@@ -121,7 +116,8 @@ def _duplicates(task: TaskRun, artifact: Artifact) -> Evidence:
     share = summary["duplicates"] / max(1, kept + summary["duplicates"])
     return Evidence(
         passed=summary["duplicates"] == 0,
-        summary=f"{summary['duplicates']} duplicates were set aside ({share:.1%}), {summary['conflicts']} label conflicts",
+        summary=f"{summary['duplicates']} duplicates were set aside ({share:.1%}), "
+        f"{summary['conflicts']} label conflicts",
         numbers={"duplicates": summary["duplicates"], "conflicts": summary["conflicts"]},
     )
 
@@ -130,7 +126,7 @@ def _label_balance(task: TaskRun, artifact: Artifact) -> Evidence:
     findings = schema.label_balance(artifact.path)
     return Evidence(
         passed=findings.failure_count == 0,
-        summary=f"{findings.rows} labels, {findings.failure_count} too thin in training",
+        summary=f"{findings.facts['labels']} labels, {findings.failure_count} too thin in training",
         numbers={name: value for name, value in findings.facts.items() if isinstance(value, int | float)},
         rows=findings.failures,
     )

@@ -4,7 +4,7 @@ Here belongs one run from job file to adapter, on a CPU or a GPU, for any base t
 class is in `sft.py`, rows in `rows.py`, seals in `checkpoints.py`; `supervise.py` starts this module.
 """
 
-# ruff: noqa: TID253 - only a subprocess loads this module, and it exists to use torch, transformers, peft and trl.
+# ruff: noqa: TID253 - only a subprocess loads this module, and it exists to use torch and transformers.
 from __future__ import annotations
 
 import argparse
@@ -14,18 +14,13 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset, disable_progress_bars
-from peft import LoraConfig
-from pydantic import BaseModel, ConfigDict, Field
-from transformers import AutoModelForCausalLM, AutoTokenizer, EarlyStoppingCallback, PrinterCallback
+from transformers import EarlyStoppingCallback, PrinterCallback
 from transformers.utils import logging as transformers_logging
-from trl import SFTConfig
 
 from finetune_assets.records.digests import digest_of, digest_of_file
 from finetune_assets.records.errors import FinetuneError
@@ -34,113 +29,19 @@ from finetune_assets.training.checkpoints import newest_complete, step_of
 from finetune_assets.training.digest import ADAPTER_CONFIG, adapter_digest, canonical_adapter_config
 from finetune_assets.training.jobs import read_job, run_reported, write_record
 from finetune_assets.training.parent import end_with_parent
+from finetune_assets.training.recipe import (
+    AdapterJob,
+    Profile,
+    choose_profile,
+    load_base,
+    lora_settings,
+    stop_ids,
+    trainer_arguments,
+)
 from finetune_assets.training.report import Reporter
 from finetune_assets.training.rows import RowEncoder, Rows, read_conversations
 from finetune_assets.training.run_record import RECORD_FILE, surroundings
 from finetune_assets.training.sft import AdapterTrainer, ProgressCallback, StopOnSignal
-from finetune_assets.tuning.config import TuningConfig
-from finetune_assets.tuning.request import TuningRequest
-
-_LOGS_A_RUN = 50
-_EVALUATION_ROWS = 32
-
-
-class AdapterJob(BaseModel):
-    """The job file of an adapter run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    base: str = Field(min_length=1, description="Folder of the base model, or a hub id.")
-    train: Path = Field(description="Training rows as chat JSONL.")
-    validation: Path | None = Field(default=None, description="Validation rows as chat JSONL; None skips evaluation.")
-    work: Path = Field(description="Folder for checkpoints; a later run with the same request continues from it.")
-    out: Path = Field(description="Folder to fill with the adapter; it exists.")
-    request: TuningRequest = Field(description="What is to be trained.")
-    chat_template: str | None = Field(
-        default=None, description="Jinja template; None takes the base's own. Serving must use the same."
-    )
-    expected_parent: int | None = Field(default=None, ge=1, description="Process id whose end ends this run.")
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What differs between a CPU and a GPU.
-
-    Attributes:
-        on_gpu: train on CUDA in bfloat16 with activation checkpointing; else on the CPU in float32 without.
-        batch_size: rows in one forward pass.
-        accumulation: forward passes in one optimizer step.
-    """
-
-    on_gpu: bool
-    batch_size: int
-    accumulation: int
-
-
-def choose_profile(config: TuningConfig, halvings: int) -> Profile:
-    """Choose the profile that a configuration asks for.
-
-    Raises:
-        FinetuneError: when it asks for a GPU and there is none.
-    """
-    has_gpu = torch.cuda.is_available()
-    if config.profile == "gpu" and not has_gpu:
-        raise FinetuneError(
-            "no GPU", where="tuning.profile", found="gpu, but CUDA is not available", mend="set it to auto or cpu"
-        )
-    batch_size, accumulation = split_batch(config.batch_size, config.gradient_accumulation, halvings)
-    return Profile(has_gpu and config.profile != "cpu", batch_size, accumulation)
-
-
-def load_base(job: AdapterJob, profile: Profile) -> tuple[Any, Any]:
-    """Load model and tokenizer, from safetensors only and without running code that comes with them.
-
-    Raises:
-        FinetuneError: when the base cannot be loaded so.
-    """
-    config = job.request.config
-    common = {"trust_remote_code": False, "revision": config.revision or "main"}
-    options: dict[str, Any] = {"dtype": torch.bfloat16 if profile.on_gpu else torch.float32}
-    if config.quantisation == "nf4":
-        options["quantization_config"] = _four_bit(profile)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(job.base, **common)
-        model = AutoModelForCausalLM.from_pretrained(job.base, use_safetensors=True, **common, **options)
-    except (OSError, ValueError) as error:
-        raise FinetuneError(
-            "base model cannot be loaded",
-            where=job.base,
-            found=str(error),
-            expected="a folder or hub id with safetensors weights and no code of its own",
-            mend="check tuning.base_model and tuning.revision; gated models need HF_TOKEN",
-        ) from error
-    if tokenizer.eos_token_id is None:
-        raise FinetuneError("tokenizer has no end-of-text token", where=job.base, mend="choose another base model")
-    return model, tokenizer
-
-
-def _four_bit(profile: Profile) -> Any:
-    if find_spec("bitsandbytes") is None:
-        raise FinetuneError(
-            "bitsandbytes is not installed",
-            where="tuning.quantisation",
-            found="nf4",
-            mend="pip install bitsandbytes, or set quantisation to none",
-        )
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16 if profile.on_gpu else torch.float32,
-    )
-
-
-def _stop_ids(model: Any) -> list[int]:
-    configured = getattr(model.generation_config, "eos_token_id", None)
-    found = configured if isinstance(configured, list) else [configured]
-    return [token for token in found if token is not None]
 
 
 def _encoder(job: AdapterJob, model: Any, tokenizer: Any) -> RowEncoder:
@@ -152,7 +53,7 @@ def _encoder(job: AdapterJob, model: Any, tokenizer: Any) -> RowEncoder:
             expected="chat_template.jinja beside its tokenizer",
             mend="choose an instruction-tuned base, or put a template there",
         )
-    return RowEncoder(tokenizer, template, job.request.config.max_length, _stop_ids(model))
+    return RowEncoder(tokenizer, template, job.request.config.max_length, stop_ids(model))
 
 
 def encode_file(encoder: RowEncoder, path: Path, expected_digest: str | None, where: str) -> Rows:
@@ -185,82 +86,6 @@ def encode_file(encoder: RowEncoder, path: Path, expected_digest: str | None, wh
 def _dataset(rows: Rows) -> Dataset:
     return Dataset.from_dict(
         {"input_ids": rows.input_ids, "labels": rows.labels, "length": list(map(len, rows.input_ids))}
-    )
-
-
-def trainer_arguments(job: AdapterJob, profile: Profile, rows: int, *, evaluates: bool) -> SFTConfig:
-    """Return the trainer's settings for a job.
-
-    Args:
-        job: the job.
-        profile: CPU or GPU.
-        rows: training rows.
-        evaluates: whether there are validation rows.
-    """
-    config = job.request.config
-    steps = math.ceil(math.ceil(rows / (profile.batch_size * profile.accumulation)) * config.epochs)
-    stops_early = config.early_stopping.patience > 0 and evaluates
-    return SFTConfig(
-        output_dir=str(job.work),
-        per_device_train_batch_size=profile.batch_size,
-        per_device_eval_batch_size=max(_EVALUATION_ROWS, profile.batch_size) if not profile.on_gpu else 8,
-        gradient_accumulation_steps=profile.accumulation,
-        num_train_epochs=config.epochs,
-        learning_rate=config.peak_learning_rate,
-        warmup_steps=config.warmup,
-        lr_scheduler_type=config.scheduler,
-        weight_decay=config.weight_decay,
-        max_grad_norm=config.max_gradient_norm,
-        optim="adamw_torch_fused",
-        seed=config.seed,
-        data_seed=config.seed,
-        use_cpu=not profile.on_gpu,
-        bf16=profile.on_gpu,
-        gradient_checkpointing=profile.on_gpu,
-        dataloader_pin_memory=profile.on_gpu,
-        # Rows of like length share a batch, so that little of it is padding.
-        train_sampling_strategy="group_by_length",
-        # The rows are encoded already, by the code that serving uses.
-        dataset_kwargs={"skip_prepare_dataset": True},
-        max_length=None,
-        logging_steps=max(1, steps // _LOGS_A_RUN),
-        logging_nan_inf_filter=False,
-        disable_tqdm=True,
-        report_to=_trackers(config),
-        prediction_loss_only=True,
-        eval_strategy="steps" if stops_early else "no",
-        eval_steps=config.early_stopping.evaluate_every if stops_early else None,
-        save_strategy="steps",
-        # The best state can be loaded again only when it was saved: saving follows evaluation then.
-        save_steps=config.early_stopping.evaluate_every if stops_early else config.checkpoint_every,
-        save_total_limit=config.keep_checkpoints,
-        load_best_model_at_end=stops_early,
-        metric_for_best_model="eval_loss" if stops_early else None,
-        greater_is_better=False if stops_early else None,
-    )
-
-
-def _trackers(config: TuningConfig) -> list[str]:
-    for name in config.report_to:
-        if find_spec(name) is None:
-            raise FinetuneError(
-                "experiment tracker is not installed",
-                where="tuning.report_to",
-                found=name,
-                mend=f"pip install {name}, or take it out of report_to",
-            )
-    return list(config.report_to)
-
-
-def _lora(config: TuningConfig) -> LoraConfig:
-    targets = config.lora.target_modules
-    return LoraConfig(
-        task_type="CAUSAL_LM",
-        r=config.lora.rank,
-        lora_alpha=config.lora.alpha,
-        lora_dropout=config.lora.dropout,
-        target_modules=targets if isinstance(targets, str) else list(targets),
-        bias="none",
     )
 
 
@@ -318,6 +143,36 @@ def _record(job: AdapterJob, trainer: AdapterTrainer, rows: Rows, profile: Profi
     }
 
 
+def _trainer(
+    job: AdapterJob,
+    profile: Profile,
+    model: Any,
+    tokenizer: Any,
+    rows: Rows,
+    held_out: Rows | None,
+    callbacks: Sequence[Any],
+    identity: str,
+) -> AdapterTrainer:
+    """Put the trainer together; it has the base wrapped with a fresh adapter then."""
+    arguments = trainer_arguments(job, profile, len(rows.input_ids), evaluates=held_out is not None)
+    more = []
+    if arguments.load_best_model_at_end:
+        early = job.request.config.early_stopping
+        more.append(EarlyStoppingCallback(early.patience, early.min_delta))
+    trainer = AdapterTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=_dataset(rows),
+        eval_dataset=_dataset(held_out) if held_out is not None else None,
+        processing_class=tokenizer,
+        peft_config=lora_settings(job.request.config),
+        callbacks=[*callbacks, *more],
+        run_identity=identity,
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
 def run(job: AdapterJob, reporter: Reporter, stop: StopOnSignal, *, halvings: int = 0) -> dict[str, Any] | None:
     """Train the adapter that a job asks for and write it to the job's folder, the run record last.
 
@@ -349,28 +204,13 @@ def run(job: AdapterJob, reporter: Reporter, stop: StopOnSignal, *, halvings: in
     )
     around = surroundings(config.threads)
     identity = _run_identity(job, profile, around)
-    arguments = trainer_arguments(job, profile, len(rows.input_ids), evaluates=held_out is not None)
-    callbacks = [ProgressCallback(reporter), stop]
-    if arguments.load_best_model_at_end:
-        patience = config.early_stopping
-        callbacks.append(EarlyStoppingCallback(patience.patience, patience.min_delta))
-    trainer = AdapterTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=_dataset(rows),
-        eval_dataset=_dataset(held_out) if held_out is not None else None,
-        processing_class=tokenizer,
-        peft_config=_lora(config),
-        callbacks=callbacks,
-        run_identity=identity,
-    )
-    trainer.remove_callback(PrinterCallback)
+    trainer = _trainer(job, profile, model, tokenizer, rows, held_out, [ProgressCallback(reporter), stop], identity)
     resume, removed = newest_complete(job.work, identity)
     for line in removed:
         reporter.info(f"not continued from {line}")
     reporter.info(
-        f"{len(rows.input_ids)} rows, {rows.tokens:,} tokens ({rows.answer_tokens:,} to learn), longest {rows.longest}; "
-        f"{rows.truncated} truncated, {rows.dropped} dropped; "
+        f"{len(rows.input_ids)} rows, {rows.tokens:,} tokens ({rows.answer_tokens:,} to learn), "
+        f"longest {rows.longest}; {rows.truncated} truncated, {rows.dropped} dropped; "
         + (f"continued from step {step_of(resume)}" if resume else "from the start")
     )
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
@@ -381,8 +221,7 @@ def run(job: AdapterJob, reporter: Reporter, stop: StopOnSignal, *, halvings: in
     if held_out is not None:
         loss = _finite("validation loss", float(trainer.evaluate()["eval_loss"]))
         record |= {"eval_loss": loss, "perplexity": math.exp(min(loss, 700.0)), "eval_rows": len(held_out.input_ids)}
-    base_name = config.base_model if config.is_embedded or "/" not in job.base[:1] else Path(job.base).name
-    _write_adapter(trainer, job.out, base_name)
+    _write_adapter(trainer, job.out, config.base_model)
     record |= {
         "adapter_digest": adapter_digest(job.out),
         "resumed_from": step_of(resume) if resume else None,
@@ -392,6 +231,22 @@ def run(job: AdapterJob, reporter: Reporter, stop: StopOnSignal, *, halvings: in
     }
     write_record(job.out / RECORD_FILE, record)
     return record
+
+
+def _give_up_memory(job: AdapterJob, halvings: int, error: BaseException, reporter: Reporter) -> None:
+    """End the process so that the supervisor starts it with a smaller batch; raise when there is no smaller one."""
+    config = job.request.config
+    if split_batch(config.batch_size, config.gradient_accumulation, halvings)[0] == 1:
+        raise FinetuneError(
+            "memory ran out with one row in a forward pass",
+            where="tuning.batch_size",
+            found=str(error),
+            mend="lower tuning.max_length or tuning.lora.rank, set tuning.quantisation to nf4, or take a smaller base",
+        ) from error
+    reporter.info(f"out of memory: {str(error)[:200]}")
+    sys.stdout.flush()
+    # Without closing Pipes: the supervisor's next try goes on reporting in the same session.
+    os._exit(OUT_OF_MEMORY_EXIT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -417,10 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            reporter.info(f"out of memory: {str(error)[:200]}")
-            sys.stdout.flush()
-            # Without closing Pipes: the supervisor's next try goes on reporting in the same session.
-            os._exit(OUT_OF_MEMORY_EXIT)
+            _give_up_memory(job, given.halvings, error, reporter)
+            raise
         finally:
             restore()
         if record is None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from tokenizers import Tokenizer, decoders, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from torch.nn import functional
@@ -39,6 +39,9 @@ from finetune_assets.tuning.request import BaseModelConfig, BaseModelRequest
 PAD, SEPARATOR, TURN_START, TURN_END = "<|pad|>", "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 _SPECIAL = (PAD, SEPARATOR, TURN_START, TURN_END)
 _REPORT_EVERY = 20
+# Pieces that merges never cross: words and identifiers (one piece, so that a label's key is one token), numbers, runs
+# of JSON marks, other signs, white space.
+_PIECES = r" ?\p{L}+(?:[_']\p{L}+)*| ?\p{N}{1,3}|[{}\[\]\":,]+| ?[^\s\p{L}\p{N}{}\[\]\":,]+|\s+"
 
 
 class BaseJob(BaseModel):
@@ -64,7 +67,12 @@ def train_tokenizer(documents: Iterable[Document], vocabulary: int, positions: i
         The tokenizer, with the ChatML template; end of turn is its EOS, and padding has a token of its own.
     """
     tokenizer = Tokenizer(BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_PIECES), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = BpeTrainer(
         vocab_size=vocabulary,
@@ -141,6 +149,27 @@ def _row_order(rows: int, wanted: int, seed: int) -> torch.Tensor:
     return torch.cat([torch.randperm(rows, generator=generator) for _ in range(passes)])[:wanted]
 
 
+def _optimizers(model: LlamaForCausalLM, config: BaseModelConfig) -> list[torch.optim.Optimizer]:
+    """Return Muon for the layers' matrices and AdamW for embeddings and norms.
+
+    Muon (Jordan 2024, https://kellerjordan.github.io/posts/muon/) needs about half of AdamW's steps here.
+    """
+    matrices: list[torch.nn.Parameter] = []
+    embeddings: list[torch.nn.Parameter] = []
+    vectors: list[torch.nn.Parameter] = []
+    for name, weight in model.named_parameters():
+        kind = vectors if weight.ndim < 2 else embeddings if "embed" in name else matrices
+        kind.append(weight)
+    decay = config.weight_decay
+    adamw = torch.optim.AdamW(
+        [{"params": embeddings, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}],
+        lr=config.embedding_learning_rate,
+        betas=(0.9, 0.95),
+        fused=True,
+    )
+    return [torch.optim.Muon(matrices, lr=config.learning_rate, weight_decay=decay, momentum=0.95), adamw]
+
+
 def pretrain(
     model: LlamaForCausalLM, windows: torch.Tensor, config: BaseModelConfig, reporter: Reporter
 ) -> list[tuple[int, float]]:
@@ -155,27 +184,23 @@ def pretrain(
     Returns:
         (step, loss) pairs, the loss in nats a token averaged over the steps since the last pair.
     """
-    matrices = [weight for weight in model.parameters() if weight.ndim == 2]
-    vectors = [weight for weight in model.parameters() if weight.ndim != 2]
-    optimizer = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
-        lr=config.learning_rate,
-        betas=(0.9, 0.95),
-    )
+    optimizers = _optimizers(model, config)
+    groups = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
     order = _row_order(len(windows), config.steps * config.batch_size, config.seed).view(config.steps, -1)
     curve: list[tuple[int, float]] = []
     since_report: list[float] = []
     model.train()
     for step, rows in enumerate(order):
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * _learning_rate_factor(step, config.steps, config.warmup)
+        for group, peak in groups:
+            group["lr"] = peak * _learning_rate_factor(step, config.steps, config.warmup)
         batch = windows[rows]
         logits = model(input_ids=batch, use_cache=False).logits
         loss = functional.cross_entropy(logits[:, :-1].reshape(-1, logits.shape[-1]), batch[:, 1:].reshape(-1))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            optimizer.step()
+        model.zero_grad(set_to_none=True)
         since_report.append(loss.item())
         if (step + 1) % _REPORT_EVERY == 0 or step + 1 == config.steps:
             curve.append((step + 1, sum(since_report) / len(since_report)))

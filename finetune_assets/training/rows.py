@@ -98,9 +98,9 @@ class RowEncoder:
             wholes.append(whole)
         rows = Rows(read=len(wholes))
         head_ids, whole_ids = self._tokens(heads), self._tokens(wholes)
-        for index, head in enumerate(head_ids):
-            answer = self._answer(head, whole_ids[index], wholes[index][len(heads[index]) :])
-            self._add(rows, head, answer, openings[index])
+        for index, prompt in enumerate(head_ids):
+            answer = self._answer(prompt, whole_ids[index], wholes[index][len(heads[index]) :])
+            self._add(rows, prompt, answer, openings[index])
         return rows
 
     def _render(self, messages: Sequence[Message], *, opening: bool) -> str:

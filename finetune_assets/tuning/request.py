@@ -49,20 +49,21 @@ class BaseModelConfig(BaseModel):
     vocabulary: int = Field(default=2048, ge=300, le=65536, description="Entries of the byte-level BPE vocabulary.")
     hidden: int = Field(default=128, ge=16, le=4096, description="Width of the residual stream.")
     layers: int = Field(default=4, ge=1, le=64, description="Transformer blocks; two cannot compose a triple label.")
-    heads: int = Field(default=8, ge=1, le=64, description="Attention heads; hidden must be a multiple.")
+    heads: int = Field(default=4, ge=1, le=64, description="Attention heads; hidden must be a multiple.")
     intermediate: int = Field(default=384, ge=16, le=16384, description="Width of the gated feed-forward layer.")
     positions: int = Field(default=1024, ge=64, le=131072, description="Longest text in tokens.")
     window: int = Field(default=128, ge=16, le=4096, description="Tokens in one training window.")
     batch_size: int = Field(default=16, ge=1, le=1024, description="Windows in one optimizer step.")
     initial_deviation: float = Field(
-        default=0.06, gt=0.0, le=1.0, description="Standard deviation of the first random weights."
+        default=0.05, gt=0.0, le=1.0, description="Standard deviation of the first random weights."
     )
-    steps: int = Field(default=400, ge=1, le=100000, description="Optimizer steps.")
-    learning_rate: float = Field(default=3e-3, gt=0.0, le=1.0, description="Peak learning rate of AdamW.")
+    steps: int = Field(default=200, ge=1, le=100000, description="Optimizer steps.")
+    learning_rate: float = Field(default=0.02, gt=0.0, le=1.0, description="Peak learning rate of Muon (matrices).")
+    embedding_learning_rate: float = Field(
+        default=5e-3, gt=0.0, le=1.0, description="Peak learning rate of AdamW (embeddings and norms)."
+    )
     warmup: float = Field(default=0.05, ge=0.0, lt=1.0, description="Share of the steps with a rising learning rate.")
-    weight_decay: float = Field(
-        default=0.1, ge=0.0, le=1.0, description="AdamW's decoupled weight decay, matrices only."
-    )
+    weight_decay: float = Field(default=0.1, ge=0.0, le=1.0, description="Decoupled weight decay; norms have none.")
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Seed of weights and window order.")
     threads: int = Field(default=2, ge=1, le=256, description="CPU threads, fixed: sums depend on their number.")
 
