@@ -114,7 +114,7 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
     for name in metrics:
         table.add_column(name, justify="right")
     # The baselines' names are long; the metrics' are what the table is for.
-    names = {"candidate": report["candidate"]["name"], "baseline": report["baseline"]["name"]}
+    names = {"candidate": f"candidate {report['candidate']['name']}", "baseline": report["baseline"]["name"]}
     for key, scores in report["scores"].items():
         table.add_row(names.get(key, _TRIVIAL.get(key, key)), *(f"{_metric(scores, name):.3f}" for name in metrics))
     console.print(table)

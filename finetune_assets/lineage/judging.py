@@ -201,5 +201,5 @@ def _answers(
             place.replace(staging.path / "answers.jsonl")
             # Latencies stand beside the answers, so the bytes differ from run to run.
             staging.commit({"task": task.task, "model": engine.identity}, outside_digest=["answers.jsonl"])
-    name = f"candidate {short(model.candidate)}" if model.name == "candidate" else model.name
+    name = short(model.candidate) if model.name == "candidate" else model.name
     return Judged(name, rows, engine.identity)

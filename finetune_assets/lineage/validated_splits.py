@@ -25,6 +25,7 @@ from finetune_assets.storage.leases import lease
 STAGE = "validated_splits"
 CODE_VERSION = "1"
 LABEL_CHART = "labels.png"
+MAX_BARS = 40
 
 
 def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
@@ -97,10 +98,17 @@ def _build(task: TaskRun, raw: Artifact, inputs_key: str, previous: Path | None,
             on_progress=lambda rows: say(f"{rows} examples made"),
         )
         write_json_atomic(staging.path / "summary.json", summary.to_json())
-        statistics = read_json(staging.path / "statistics.json")
-        write_atomic(staging.path / LABEL_CHART, label_bars_png(statistics["labels"]))
+        write_atomic(staging.path / LABEL_CHART, _label_chart(read_json(staging.path / "statistics.json")))
         manifest = {"task": task.task, "inputs_key": inputs_key, "raw": raw.key}
         return staging.commit(manifest, outside_digest=[LABEL_CHART])
+
+
+def _label_chart(statistics: dict[str, Any]) -> bytes:
+    """Draw the labels; of more than a screenful, the finest level that fits on one."""
+    named = {"label": statistics["labels"], **statistics["levels"]}
+    fitting = {name: counts for name, counts in named.items() if len(counts) <= MAX_BARS} or {"label": named["label"]}
+    level, counts = max(fitting.items(), key=lambda item: len(item[1]))
+    return label_bars_png(counts, title=f"Rows by {level}")
 
 
 def summary_of(artifact: Artifact) -> dict[str, Any]:
