@@ -78,12 +78,9 @@ def _task(name: str) -> "TaskSpec":
 
 @contextmanager
 def _instance() -> "Iterator[Any]":
-    import dagster as dg
+    from finetune_assets.lineage.instance import open_instance
 
-    from finetune_assets.lineage.instance import install_instance
-
-    install_instance(_home(), os.environ)
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(_home(), os.environ) as instance:
         yield instance
 
 
@@ -227,11 +224,14 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8700,
 ) -> None:
     """Serve the live releases over HTTP; a new release is taken up without a restart."""
+    from finetune_assets.serving.__main__ import bind
     from finetune_assets.serving.__main__ import main as serve_here
     from finetune_assets.serving.config import GatewaySettings
 
     settings = GatewaySettings(host=host, port=port)
-    err.print(f"serving the live releases on http://{host}:{port}; Ctrl-C stops it")
+    bind(host, port).close()  # a port that is taken is this command's error, before it says that it serves
+    if port:
+        err.print(f"serving the live releases on http://{host}:{port}; Ctrl-C stops it")
     raise typer.Exit(serve_here(["--home", str(_home().path), "--settings", settings.model_dump_json()]))
 
 

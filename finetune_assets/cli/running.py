@@ -7,16 +7,20 @@ somebody cancels, and events handed on as they come.
 import _thread
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
+from sqlalchemy.exc import DBAPIError
 
 from finetune_assets.lineage.instance import TASK_TAG, process_tags
 from finetune_assets.records.errors import FinetuneError
+from finetune_assets.storage.errors import StorageError
 
 POLL_SECONDS = 0.3
+_FAILED_GATE = "DagsterAssetCheckFailedError"
+_ONE_LINE_ERRORS = frozenset({FinetuneError.__name__, StorageError.__name__})
 
 EventHandler = Callable[[Any], None]
 
@@ -94,15 +98,17 @@ def _watching(instance: dg.DagsterInstance, run_id: str, on_event: EventHandler)
         cancelled = False
         while True:
             last_round = done.wait(POLL_SECONDS)
-            batch = instance.get_records_for_run(run_id, cursor=cursor)
-            cursor = batch.cursor
-            for record in batch.records:
-                on_event(record.event_log_entry)
-            run = instance.get_run_by_id(run_id)
-            if run and run.status == dg.DagsterRunStatus.CANCELING and not cancelled and not last_round:
-                cancelled = True
-                # As a user's Ctrl-C: Dagster turns it into an interrupt of the step, which stops the trainer.
-                _thread.interrupt_main()
+            # What is wrong with the storage the run itself will say; until then this tries again.
+            with suppress(DBAPIError):
+                batch = instance.get_records_for_run(run_id, cursor=cursor)
+                cursor = batch.cursor
+                for record in batch.records:
+                    on_event(record.event_log_entry)
+                run = instance.get_run_by_id(run_id)
+                if run and run.status == dg.DagsterRunStatus.CANCELING and not cancelled and not last_round:
+                    cancelled = True
+                    # As a user's Ctrl-C: Dagster turns it into an interrupt of the step, which stops the trainer.
+                    _thread.interrupt_main()
             if last_round:
                 return
 
@@ -124,12 +130,17 @@ def _summarise(run_id: str, result: dg.ExecuteInProcessResult) -> RunResult:
             materialization = event.step_materialization_data.materialization
             stage = materialization.asset_key.path[-1]
             summary.metadata[stage] = {name: value.value for name, value in materialization.metadata.items()}
-        elif event.is_step_failure and not summary.error:
+        elif event.is_step_failure and not summary.error and not _is_failed_gate(event.step_failure_data.error):
             summary.error = first_line(event.step_failure_data.error)
     if not summary.success and not summary.error and not summary.failed_checks:
         failure = next((event.message for event in result.all_events if event.is_failure and event.message), "")
         summary.error = failure.splitlines()[0] if failure else "the run did not finish"
     return summary
+
+
+def _is_failed_gate(error: Any) -> bool:
+    # Dagster fails the step of a blocking check that did not pass; the check's own verdict says more.
+    return bool(error and error.cls_name == _FAILED_GATE)
 
 
 def _note_check(summary: RunResult, evaluation: Any) -> None:
@@ -139,12 +150,13 @@ def _note_check(summary: RunResult, evaluation: Any) -> None:
 
 
 def first_line(error: Any) -> str:
-    """Return the innermost cause of a step's error as one line, without the traceback."""
-    while error is not None and error.cause is not None:
+    """Return a step's error as one line, without the traceback: the platform's own, else the innermost cause."""
+    chain = []
+    while error is not None:
+        chain.append(error)
         error = error.cause
-    if error is None:
+    if not chain:
         return ""
-    message = str(error.message).strip()
-    name, _, text = message.partition(": ")
-    known = name.rsplit(".", 1)[-1] in {FinetuneError.__name__, "StorageError"}
-    return " ".join((text if known else message).split())
+    known = next((item for item in chain if item.cls_name in _ONE_LINE_ERRORS), None)
+    text = str(known.message).partition(": ")[2] if known else str(chain[-1].message)
+    return " ".join(text.split())

@@ -7,11 +7,15 @@ the pid, start time and host of its process; whoever starts next reports those r
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from sqlalchemy.exc import DBAPIError
 
+from finetune_assets.storage.database import explain
+from finetune_assets.storage.files import explain_unwritable
 from finetune_assets.storage.home import Home
 
 PID_TAG = "finetune/pid"
@@ -50,6 +54,25 @@ def install_instance(home: Home, environ: dict[str, str] | os._Environ[str]) -> 
     environ["DAGSTER_HOME"] = str(home.dagster)
     environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
     return home.dagster
+
+
+@contextmanager
+def open_instance(home: Home, environ: dict[str, str] | os._Environ[str]) -> Iterator[dg.DagsterInstance]:
+    """Install and open the instance of a home.
+
+    Raises:
+        StorageError: when the disk under Dagster's own storage is full, read-only or failing, now or in the block.
+    """
+    try:
+        with explain_unwritable(home.dagster):
+            install_instance(home, environ)
+            with dg.DagsterInstance.get() as instance:
+                yield instance
+    except DBAPIError as error:
+        problem = explain(error, str(home.dagster))
+        if problem is None:
+            raise
+        raise problem from error
 
 
 def dagster_yaml() -> Path:

@@ -20,6 +20,7 @@ from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, op
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
 from finetune_assets.records.digests import short
+from finetune_assets.records.errors import FinetuneError
 from finetune_assets.resources.platform import Platform, RunOptions
 from finetune_assets.resources.trainer import Trainer
 from finetune_assets.storage.artifacts import Artifact
@@ -97,7 +98,11 @@ def tune(task: TaskRun, context: dg.AssetExecutionContext, trainer: Trainer) -> 
         job = _write_job(work, base, request, task.result(UPLOADED))
         mark(task.database, key, state="RUNNING", handle=str(work))
         plan = plan_adapter(job, task.config.tuning, os.environ)
-        trainer.run(context, plan, what="training", log=task.home.logs / f"training-{key}.log")
+        try:
+            trainer.run(context, plan, what="training", log=task.home.logs / f"training-{key}.log")
+        except FinetuneError as problem:
+            mark(task.database, key, state="FAILED", error=str(problem))
+            raise
         artifact = _keep(task, base, request, work / "out")
         mark(task.database, key, state="SUCCEEDED", handle=artifact.key)
         shutil.rmtree(work)

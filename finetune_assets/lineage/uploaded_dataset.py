@@ -81,6 +81,8 @@ def _checksum_matches(task: TaskRun, artifact: Artifact) -> Evidence:
     problems = artifact.verify()
     splits = task.result(SPLITS)
     for name, expected in artifact.manifest["expected"].items():
+        if artifact.manifest["files"][name]["sha256"] != expected:
+            problems.append(f"{name}: changed between the splits and the upload")
         if splits.manifest["files"][name]["sha256"] != expected:
             problems.append(f"{name}: not the file of the validated splits")
     return Evidence(

@@ -17,6 +17,15 @@ from finetune_assets.tuning.local import HUB_SECRET, TRACKER_SECRETS, LaunchPlan
 _SECRETS = frozenset({HUB_SECRET, *TRACKER_SECRETS.values()})
 
 
+class _MessageReader(dg.PipesTempFileMessageReader):
+    """Reads one trainer's messages."""
+
+    @property
+    def expected_writer_count(self) -> int:
+        """One; said here because Dagster's own answer warns the user of the run that it is a preview."""
+        return 1
+
+
 class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Runs training processes."""
 
@@ -44,7 +53,7 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
             dg.open_pipes_session(
                 context=context,
                 context_injector=dg.PipesTempFileContextInjector(),
-                message_reader=dg.PipesTempFileMessageReader(),
+                message_reader=_MessageReader(),
             ) as session,
         ):
             environment = {**_without_secrets(os.environ), **plan.env, **session.get_bootstrap_env_vars()}

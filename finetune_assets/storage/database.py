@@ -5,6 +5,7 @@ Importing this module loads SQLAlchemy and nothing heavier; Alembic is loaded on
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from finetune_assets.storage.models import SCHEMA_REVISION
 
 _BUSY_TIMEOUT_S = 10.0
 _UPGRADE_TIMEOUT_S = 60.0
+_NO_ROOM_BYTES = 1 << 20
 _READING = "finetune_reading"
 # Any number that no other program on the same PostgreSQL server uses for an advisory lock.
 _POSTGRES_UPGRADE_LOCK = 7_046_020_911
@@ -112,7 +114,7 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            problem = _explain(error, self.place)
+            problem = explain(error, self.place)
             if problem is None:
                 raise
             raise problem from error
@@ -225,8 +227,13 @@ def _is_busy(error: sqlite3.Error) -> bool:
     return (error.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def _explain(error: DBAPIError, place: str) -> StorageError | None:
-    """Return the one line for an error of the machine; None for an error of the program, which keeps its traceback."""
+def explain(error: DBAPIError, place: str) -> StorageError | None:
+    """Return the one line for an error of the machine; None for an error of the program, which keeps its traceback.
+
+    Args:
+        error: what the driver said.
+        place: the database for people, the file of one of SQLite.
+    """
     original = error.orig
     if isinstance(original, sqlite3.Error):
         return _explain_sqlite(original, place)
@@ -242,11 +249,17 @@ def _explain(error: DBAPIError, place: str) -> StorageError | None:
     return None
 
 
+def _has_no_room(place: Path) -> bool:
+    folder = next((parent for parent in place.absolute().parents if parent.exists()), Path("/"))
+    return shutil.disk_usage(folder).free < _NO_ROOM_BYTES
+
+
 def _explain_sqlite(error: sqlite3.Error, place: str) -> StorageError | None:
     # The codes beside the primary ones (low byte) only say more of the same. Errors that Python's own module raises
     # have none.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
+    # A write-ahead log that cannot grow its index is reported as a failing disk.
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _has_no_room(Path(place))):
         return disk_full(Path(place))
     texts = {
         sqlite3.SQLITE_BUSY: ("the database is busy", "wait for the other process to finish, then run again"),

@@ -84,9 +84,7 @@ def encode_file(encoder: RowEncoder, path: Path, expected_digest: str | None, wh
 
 
 def _dataset(rows: Rows) -> Dataset:
-    return Dataset.from_dict(
-        {"input_ids": rows.input_ids, "labels": rows.labels, "length": list(map(len, rows.input_ids))}
-    )
+    return Dataset.from_dict({"input_ids": rows.input_ids, "labels": rows.labels})
 
 
 def _run_identity(job: AdapterJob, profile: Profile, around: dict[str, Any]) -> str:
@@ -143,7 +141,7 @@ def _record(job: AdapterJob, trainer: AdapterTrainer, rows: Rows, profile: Profi
     }
 
 
-def _trainer(
+def build_trainer(
     job: AdapterJob,
     profile: Profile,
     model: Any,
@@ -167,6 +165,7 @@ def _trainer(
         processing_class=tokenizer,
         peft_config=lora_settings(job.request.config),
         callbacks=[*callbacks, *more],
+        lengths=[len(ids) for ids in rows.input_ids],
         run_identity=identity,
     )
     trainer.remove_callback(PrinterCallback)
@@ -204,7 +203,9 @@ def run(job: AdapterJob, reporter: Reporter, stop: StopOnSignal, *, halvings: in
     )
     around = surroundings(config.threads)
     identity = _run_identity(job, profile, around)
-    trainer = _trainer(job, profile, model, tokenizer, rows, held_out, [ProgressCallback(reporter), stop], identity)
+    trainer = build_trainer(
+        job, profile, model, tokenizer, rows, held_out, [ProgressCallback(reporter), stop], identity
+    )
     resume, removed = newest_complete(job.work, identity)
     for line in removed:
         reporter.info(f"not continued from {line}")

@@ -154,10 +154,8 @@ def trainer_arguments(job: AdapterJob, profile: Profile, rows: int, *, evaluates
         data_seed=config.seed,
         use_cpu=not profile.on_gpu,
         bf16=profile.on_gpu,
-        gradient_checkpointing=profile.on_gpu,
+        activation_checkpointing=profile.on_gpu,
         dataloader_pin_memory=profile.on_gpu,
-        # Rows of like length share a batch, so that little of it is padding.
-        train_sampling_strategy="group_by_length",
         # The rows are encoded already, by the code that serving uses.
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,

@@ -7,19 +7,50 @@ Here belong the subclass and its callbacks. What is trained, on what and where t
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 from torch.nn import functional
+from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTTrainer
 
+from finetune_assets.training.batches import grouped_order
 from finetune_assets.training.checkpoints import seal
 from finetune_assets.training.report import Reporter
 from finetune_assets.training.rows import IGNORED
+
+
+class GroupedByLength(Sampler[int]):  # type: ignore[misc]
+    """Rows of like length in one batch, in an order that depends on seed and epoch alone.
+
+    transformers' own sampler draws from the global generator, whose state at the start of an epoch no checkpoint
+    holds: a run resumed in its second epoch or later would see other batches.
+
+    Args:
+        lengths: tokens of each row.
+        batch_size: rows in a batch.
+        seed: the run's seed.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        self._lengths = lengths
+        self._batch_size = batch_size
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the order of epoch `epoch`, counted from 0; the data loader calls it."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(grouped_order(self._lengths, self._batch_size, f"{self._seed}/{self._epoch}"))
 
 
 class AdapterTrainer(SFTTrainer):  # type: ignore[misc]
@@ -31,13 +62,20 @@ class AdapterTrainer(SFTTrainer):  # type: ignore[misc]
 
     Args:
         *args: as for SFTTrainer.
+        lengths: tokens of each training row.
         run_identity: written into each checkpoint's seal.
         **kwargs: as for SFTTrainer.
     """
 
-    def __init__(self, *args: Any, run_identity: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, lengths: Sequence[int], run_identity: str, **kwargs: Any) -> None:
+        self._lengths = lengths
         self._run_identity = run_identity
         super().__init__(*args, **kwargs)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> GroupedByLength:
+        del train_dataset
+        rows = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return GroupedByLength(self._lengths, rows, self.args.seed)
 
     def compute_loss(
         self,

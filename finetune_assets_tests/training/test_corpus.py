@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 from pydantic import ValidationError
 
+from finetune_assets.datasets.synthetic.actions import ACTIONS
 from finetune_assets.datasets.synthetic.early_years import ATTRIBUTES, LEGAL_PAIRS, LEVELS
-from finetune_assets.datasets.synthetic.phrases import ACTIONS
 from finetune_assets.training.corpus import CorpusConfig, Document, build_corpus, corpus_digest
 from finetune_assets.training.prose import PROSE
 
