@@ -5,10 +5,13 @@ somebody cancels, and events handed on as they come.
 """
 
 import _thread
+import errno
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -17,9 +20,11 @@ from sqlalchemy.exc import DBAPIError
 from finetune_assets.lineage.instance import TASK_TAG, process_tags
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.storage.errors import StorageError
+from finetune_assets.storage.files import disk_full
 
 POLL_SECONDS = 0.3
 _FAILED_GATE = "DagsterAssetCheckFailedError"
+_FULL_DISK = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full")
 _ONE_LINE_ERRORS = frozenset({FinetuneError.__name__, StorageError.__name__})
 
 EventHandler = Callable[[Any], None]
@@ -79,7 +84,7 @@ def execute(
             tags={TASK_TAG: task, **process_tags(), **tags},
             raise_on_error=False,
         )
-    return _summarise(run_id, result)
+    return _summarise(run_id, result, Path(instance.root_directory))
 
 
 def _new_run_id() -> str:
@@ -121,7 +126,7 @@ def _watching(instance: dg.DagsterInstance, run_id: str, on_event: EventHandler)
         thread.join(timeout=10)
 
 
-def _summarise(run_id: str, result: dg.ExecuteInProcessResult) -> RunResult:
+def _summarise(run_id: str, result: dg.ExecuteInProcessResult, place: Path) -> RunResult:
     summary = RunResult(run_id=run_id, success=result.success)
     for event in result.all_events:
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
@@ -131,11 +136,16 @@ def _summarise(run_id: str, result: dg.ExecuteInProcessResult) -> RunResult:
             stage = materialization.asset_key.path[-1]
             summary.metadata[stage] = {name: value.value for name, value in materialization.metadata.items()}
         elif event.is_step_failure and not summary.error and not _is_failed_gate(event.step_failure_data.error):
-            summary.error = first_line(event.step_failure_data.error)
+            summary.error = _explain_full_disk(first_line(event.step_failure_data.error), place)
     if not summary.success and not summary.error and not summary.failed_checks:
         failure = next((event.message for event in result.all_events if event.is_failure and event.message), "")
         summary.error = failure.splitlines()[0] if failure else "the run did not finish"
     return summary
+
+
+def _explain_full_disk(line: str, place: Path) -> str:
+    # Of a step's error only the text is left; a full disk under Dagster's own storage or a library needs its mend.
+    return str(disk_full(place)) if any(text in line for text in _FULL_DISK) else line
 
 
 def _is_failed_gate(error: Any) -> bool:

@@ -14,7 +14,7 @@ from finetune_assets.evaluation.charts import loss_png
 from finetune_assets.lineage import show
 from finetune_assets.lineage.bases import EMBEDDED_STAGE
 from finetune_assets.lineage.runtime import PLATFORM_TASK, StageBook, asset_key, materialized, open_shared
-from finetune_assets.lineage.tuned_adapter import LOSS_CHART
+from finetune_assets.lineage.tuned_adapter import LOCAL_TRAINING, LOSS_CHART
 from finetune_assets.records.digests import digest_of, digest_of_file
 from finetune_assets.resources.platform import Platform
 from finetune_assets.resources.trainer import Trainer
@@ -54,7 +54,6 @@ def build_asset(config: EmbeddedBaseConfig, folder: Path) -> dg.AssetsDefinition
         "platform works; it is not a model to use in earnest.",
         kinds={"pytorch", "huggingface"},
         code_version=CODE_VERSION,
-        pool="local_training",
     )
     def embedded_base_model(
         context: dg.AssetExecutionContext, platform: Platform, trainer: Trainer
@@ -127,7 +126,8 @@ def pretrain(
                 },
             )
             plan = plan_base_model(job, threads=config.model.threads)
-            trainer.run(context, plan, what="pre-training", log=home.logs / f"base-{request.key}.log")
+            with lease(shared.database, LOCAL_TRAINING, wait_s=WAIT_FOR_TWIN_SECONDS):
+                trainer.run(context, plan, what="pre-training", log=home.logs / f"base-{request.key}.log")
             job.unlink()
             training = read_json(staging.path / "training.json")
             write_atomic(staging.path / LOSS_CHART, loss_png(training["loss"]))

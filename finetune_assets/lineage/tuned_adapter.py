@@ -34,6 +34,9 @@ from finetune_assets.tuning.request import TuningRequest
 STAGE = "tuned_adapter"
 CODE_VERSION = "1"
 LOSS_CHART = "loss.png"
+# One local training at a time: two would share the cores and the memory. A lease and no Dagster pool, because a pool's
+# slot outlives a killed run, and the next run then waits for it forever.
+LOCAL_TRAINING = "local-training"
 # How long a second run waits for the first to finish the very same adapter.
 WAIT_FOR_TWIN_SECONDS = 6 * 3600.0
 
@@ -49,7 +52,6 @@ def build_asset(spec: TaskSpec, shared_deps: list[dg.AssetKey]) -> dg.AssetsDefi
         kinds={"pytorch", "huggingface"},
         owners=spec.config.owners,
         code_version=CODE_VERSION,
-        pool="local_training",
     )
     def tuned_adapter(
         context: dg.AssetExecutionContext,
@@ -99,7 +101,8 @@ def tune(task: TaskRun, context: dg.AssetExecutionContext, trainer: Trainer) -> 
         mark(task.database, key, state="RUNNING", handle=str(work))
         plan = plan_adapter(job, task.config.tuning, os.environ)
         try:
-            trainer.run(context, plan, what="training", log=task.home.logs / f"training-{key}.log")
+            with lease(task.database, LOCAL_TRAINING, wait_s=WAIT_FOR_TWIN_SECONDS):
+                trainer.run(context, plan, what="training", log=task.home.logs / f"training-{key}.log")
         except FinetuneError as problem:
             mark(task.database, key, state="FAILED", error=str(problem))
             raise

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 EMBEDDED = "embedded"
-EMBEDDED_LEARNING_RATE = 2e-3
+EMBEDDED_LEARNING_RATE = 1.5e-3
 HUB_LEARNING_RATE = 2e-4
 # Settings that change what is shown or how often the run can be resumed, never the weights.
 _NOT_IDENTITY = frozenset({"checkpoint_every", "keep_checkpoints", "report_to"})
@@ -67,7 +67,7 @@ class TuningConfig(BaseModel):
         default=None,
         gt=0.0,
         le=1.0,
-        description="Peak learning rate; unset means 2e-3 for the embedded base and 2e-4 for any other.",
+        description="Peak learning rate; unset means 1.5e-3 for the embedded base and 2e-4 for any other.",
     )
     lora: LoraSettings = Field(default_factory=LoraSettings, description="The low-rank adapter.")
     max_length: int = Field(

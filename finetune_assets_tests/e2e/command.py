@@ -55,11 +55,11 @@ class Said:
         assert self.code == 0, self.all
         return json.loads(self.out)
 
-    def one_error(self) -> str:
-        """Return the error, which must be one line and all that stands on stderr."""
+    def one_error(self, *, alone: bool = True) -> str:
+        """Return the error, which must be one line, and with `alone` all that stands on stderr."""
         assert self.code == 1, self.all
         assert "Traceback" not in self.all
-        lines = self.err.splitlines()
+        lines = [line for line in self.err.splitlines() if alone or line.startswith("error: ")]
         assert len(lines) == 1, self.err
         assert lines[0].startswith("error: "), self.err
         return lines[0]

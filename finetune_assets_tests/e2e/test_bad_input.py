@@ -47,8 +47,9 @@ def test_a_taxonomy_with_duplicate_ids_is_named_with_both_places(steady: Path, t
     path.write_text(json.dumps(TAXONOMY), encoding="utf-8")
     said = finetune(steady, "run", TASK, env={"FINETUNE_CHILDCARE__CLASSIFICATION__TAXONOMY": str(path)})
     line = said.one_error()
-    assert str(path) in line
-    assert "id" in line
+    assert path.name in line
+    assert "domain 'a'" in line
+    assert "domain 'b'" in line
     assert "Mend:" in line
 
 
@@ -148,7 +149,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if not made or made.returncode:
         pytest.skip("this user may not mount a small disk")
     yield place
-    subprocess.run(["umount", str(place)], check=True)
+    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def fill(disk: Path, *, leave: int) -> None:
@@ -163,10 +164,11 @@ def test_a_full_disk_is_named(live_home, small_disk: Path, tmp_path: Path, leave
     home = Path(shutil.copytree(live_home.path, small_disk / "home"))
     before = live_release(home)
     fill(small_disk, leave=leave)
-    # Another seed: the splits have to be built and written anew.
+    # Another setting: checks have to look again, and a split has to be built.
     said = finetune(home, "run", TASK, env={"FINETUNE_CHILDCARE__DATASET__SOURCE__MAX_NESTING": "63"})
-    line = said.one_error()
-    assert "full" in line
+    # Dagster may say beside it that its log could not be written.
+    line = said.one_error(alone=False)
+    assert "the disk is full" in line
     assert str(small_disk) in line
     assert "Mend:" in line
     (small_disk / "filler").unlink()
@@ -187,7 +189,7 @@ def frozen_disk(live_home, tmp_path: Path) -> Iterator[Path]:
     shutil.copytree(live_home.path, place / "home")
     subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
     yield place
-    subprocess.run(["umount", str(place)], check=True)
+    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_a_home_on_a_disk_that_cannot_be_written_is_named(frozen_disk: Path) -> None:

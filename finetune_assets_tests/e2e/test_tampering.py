@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from finetune_assets.storage.artifacts import Artifact
-from finetune_assets_tests.e2e.command import TASK, click, finetune, live_release, result
+from finetune_assets_tests.e2e.command import MANUAL, TASK, candidate_of, click, finetune, live_release, result
 
 
 def flip_a_byte(path: Path) -> None:
@@ -26,8 +26,17 @@ def rewrite_rows(artifact: Artifact, name: str, change) -> None:
 
 def test_weights_that_were_not_judged_do_not_go_live(home: Path) -> None:
     flip_a_byte(result(home, "tuned_adapter").file("adapter_model.safetensors"))
-    line = finetune(home, "run", TASK).one_error()
+    # A decision makes only what lies behind it: no check of the adapter stands in the way.
+    line = finetune(home, "approve", TASK, candidate_of(home)[:12], env=MANUAL).one_error()
     assert "weights are not the judged ones" in line
+    assert live_release(home) is None
+
+
+def test_a_run_that_looks_again_stops_at_weights_that_were_changed(home: Path) -> None:
+    flip_a_byte(result(home, "tuned_adapter").file("adapter_model.safetensors"))
+    said = finetune(home, "run", TASK)
+    assert said.code == 3, said.all
+    assert "gate not passed: childcare/tuned_adapter artifact_loadable" in said.err
     assert live_release(home) is None
 
 

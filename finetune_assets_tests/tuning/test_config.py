@@ -7,7 +7,7 @@ from finetune_assets.tuning.config import TuningConfig
 def test_defaults_fit_the_embedded_base():
     config = TuningConfig()
     assert config.is_embedded
-    assert config.peak_learning_rate == pytest.approx(2e-3)
+    assert config.peak_learning_rate == pytest.approx(1.5e-3)
     assert (config.batch_size, config.lora.rank, config.lora.target_modules) == (8, 16, "all-linear")
     assert config.threads == 1
 
@@ -53,4 +53,4 @@ def test_identity_leaves_out_what_does_not_change_the_weights():
     assert TuningConfig(checkpoint_every=7, keep_checkpoints=5, report_to=("tensorboard",)).identity() == plain
     assert "checkpoint_every" not in plain
     # The default spelled out is the same run.
-    assert TuningConfig(learning_rate=2e-3).identity() == plain
+    assert TuningConfig(learning_rate=1.5e-3).identity() == plain
