@@ -4,9 +4,9 @@ Here belongs what the UI's launcher would do for a run: tags that name the proce
 somebody cancels, and events handed on as they come.
 """
 
-import _thread
 import errno
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -112,8 +112,9 @@ def _watching(instance: dg.DagsterInstance, run_id: str, on_event: EventHandler)
                 run = instance.get_run_by_id(run_id)
                 if run and run.status == dg.DagsterRunStatus.CANCELING and not cancelled and not last_round:
                     cancelled = True
-                    # As a user's Ctrl-C: Dagster turns it into an interrupt of the step, which stops the trainer.
-                    _thread.interrupt_main()
+                    # As a user's Ctrl-C: Dagster turns it into an interrupt of the step, which stops the trainer. A
+                    # real signal, because the main thread waits for the trainer in a system call.
+                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             if last_round:
                 return
 

@@ -37,9 +37,14 @@ def build_job(spec: TaskSpec, shared: list[dg.AssetKey]) -> Any:
     )
 
 
-def endpoint_condition() -> dg.AutomationCondition:  # type: ignore[type-arg]
-    """Return when an endpoint is made without a click: approved, and every gate upstream held."""
-    return dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()
+def endpoint_condition(task: str) -> dg.AutomationCondition:  # type: ignore[type-arg]
+    """Return when an endpoint is made without a click: newly approved, and every gate upstream held.
+
+    A new report alone is no reason: it may be an experiment's, or wait for a person.
+    """
+    approval = dg.AssetSelection.assets(asset_key(task, "release_approval"))
+    approved = dg.AutomationCondition.eager().allow(approval)
+    return approved & dg.AutomationCondition.all_deps_blocking_checks_passed()
 
 
 def build_platform_sensors() -> list[dg.SensorDefinition]:

@@ -57,7 +57,7 @@ def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
         kinds={"fastapi"},
         owners=spec.config.owners,
         code_version=CODE_VERSION,
-        automation_condition=endpoint_condition(),
+        automation_condition=endpoint_condition(spec.name),
     )
     def deployed_endpoint(
         context: dg.AssetExecutionContext, platform: Platform, options: RunOptions, gateways: Gateways

@@ -5,6 +5,7 @@ who is logged in, or in the Launchpad with a single-use code that the command li
 and a web page can post to a loopback address, so a typed name is never a decision.
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 import dagster as dg
@@ -71,11 +72,13 @@ def _manual(spec: TaskSpec) -> dg.AssetsDefinition:
         kinds=_KINDS,
         owners=spec.config.owners,
         code_version=CODE_VERSION,
-        description="A person's decision about the candidate; Materialize opens its form.",
+        description="A person's approval of the candidate; Materialize opens its form. A rejection makes nothing.",
+        # A rejection is recorded, but it is no approval: nothing is materialized, so nothing downstream starts.
+        output_required=False,
     )
     def release_approval(
         context: dg.AssetExecutionContext, config: Decision, platform: Platform, options: RunOptions
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    ) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:  # type: ignore[type-arg]
         task = open_task(context, spec, platform, options)
         report = judged(task, need_pass=config.decision == "approve")
         candidate = report.manifest["candidate"]
@@ -90,7 +93,11 @@ def _manual(spec: TaskSpec) -> dg.AssetsDefinition:
         # The code is spent only on a decision that is otherwise in order.
         approver = approvals.redeem_code(task.database, config.code, task.task, candidate, config.decision)
         artifact, reused = keep_decision(task, report, decision=config.decision, approver=approver, note=config.note)
-        return _result(task, artifact, reused=reused)
+        if config.decision == "approve":
+            yield _result(task, artifact, reused=reused)
+        else:
+            facts = {"decision": "reject", "candidate": short(candidate), "approver": approver, "note": config.note}
+            yield dg.AssetObservation(asset_key(spec.name, STAGE), metadata=facts)
 
     return release_approval
 

@@ -41,8 +41,9 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 def kill_everything(run: subprocess.Popen[str]) -> None:
     """Kill a run and all that it has started at one moment, as a power cut would."""
-    family = [psutil.Process(run.pid)]
+    family: list[psutil.Process] = []
     with suppress(psutil.NoSuchProcess):
+        family.append(psutil.Process(run.pid))
         family += family[0].children(recursive=True)
     for process in family:
         with suppress(psutil.NoSuchProcess):

@@ -55,7 +55,11 @@ def training(home: Path):
         assert run.poll() is None, (home.parent / "started.log").read_text()
         return bool(checkpoints(home) - before)
 
-    wait_for(has_begun, 180, "the trainer writes a checkpoint")
+    try:
+        wait_for(has_begun, 180, "the trainer writes a checkpoint")
+    except BaseException:
+        kill_everything(run)
+        raise
     found = trainers(run)
     assert found, "the run has no trainer"
     return run, found
@@ -68,7 +72,10 @@ def newest_run(home: Path) -> dg.DagsterRun:
 
 @pytest.fixture(scope="module")
 def story(fresh_home, tmp_path_factory: pytest.TempPathFactory) -> Story:
-    home = fresh_home(tmp_path_factory.mktemp("kills") / "home")
+    return tell(fresh_home(tmp_path_factory.mktemp("kills") / "home"))
+
+
+def tell(home: Path) -> Story:
     told = Story(home)
 
     run, processes = training(home)
@@ -84,7 +91,10 @@ def story(fresh_home, tmp_path_factory: pytest.TempPathFactory) -> Story:
     began = time.monotonic()
     with instance_of(home) as instance:
         instance.report_run_canceling(record)
-    told.cancel_code = run.wait(60)
+    try:
+        told.cancel_code = run.wait(60)
+    finally:
+        kill_everything(run)
     told.cancel_seconds = time.monotonic() - began
     told.trainers_end_with_cancel = gone(processes)
     told.cancel_state = newest_run(home).status.value

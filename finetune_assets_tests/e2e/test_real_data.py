@@ -55,6 +55,7 @@ def real_run(real_data_folder: Path, judged_home: MadeHome, tmp_path_factory) ->
         real_data_folder,
         classification={"labels": {"include": LABELS}},
         tuning={"learning_rate": 1e-3},
+        release={"approval": "automatic"},
     )
     began = time.monotonic()
     said = finetune(home, "run", "clinc", env=env)
