@@ -1,7 +1,8 @@
 """The verbs and their options.
 
 Every verb that makes something runs the same job in the same instance as the UI, so that its run shows there.
-Exit codes: 0 done, 1 an error (one line says which), 2 a wrong command line, 3 a gate that did not pass.
+Exit codes: 0 done, 1 an error (one line says which), 2 a wrong command line, 3 a gate that did not pass,
+130 a run that was stopped or cancelled.
 """
 
 import json
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 EXIT_ERROR = 1
 EXIT_GATE = 3
+EXIT_STOPPED = 130
 
 app = typer.Typer(
     name="finetune", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
@@ -118,6 +120,8 @@ def run(
 def _leave(result: "RunResult") -> None:
     if result.success:
         return
+    if result.stopped:
+        _say_stopped()
     if result.failed_checks and not result.error:
         asset, check, summary = result.failed_checks[0]
         err.print(f"[bold red]gate not passed:[/] {asset} {check}: {_plain(summary)}")
@@ -137,10 +141,14 @@ def _terminable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        err.print("[bold]stopped[/]; run the same command again, it resumes")
-        raise typer.Exit(130) from None
+        _say_stopped()
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _say_stopped() -> NoReturn:
+    err.print("[bold]stopped[/]; run the same command again, it resumes")
+    raise typer.Exit(EXIT_STOPPED)
 
 
 @app.command()

@@ -25,6 +25,7 @@ from finetune_assets.storage.files import disk_full
 POLL_SECONDS = 0.3
 _FAILED_GATE = "DagsterAssetCheckFailedError"
 _FULL_DISK = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full")
+_INTERRUPTED = "DagsterExecutionInterruptedError"
 _ONE_LINE_ERRORS = frozenset({FinetuneError.__name__, StorageError.__name__})
 
 EventHandler = Callable[[Any], None]
@@ -39,6 +40,7 @@ class RunResult:
         success: True when every selected asset was made and every gate held.
         failed_checks: (asset, check, summary) of each gate that did not hold.
         error: one line of the first error, "" when there was none.
+        stopped: True when somebody stopped or cancelled the run.
         outputs: metadata of each materialized asset by its stage.
     """
 
@@ -46,6 +48,7 @@ class RunResult:
     success: bool
     failed_checks: list[tuple[str, str, str]] = field(default_factory=list)
     error: str = ""
+    stopped: bool = False
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -136,6 +139,8 @@ def _summarise(run_id: str, result: dg.ExecuteInProcessResult, place: Path) -> R
             materialization = event.step_materialization_data.materialization
             stage = materialization.asset_key.path[-1]
             summary.metadata[stage] = {name: value.value for name, value in materialization.metadata.items()}
+        elif event.is_step_failure and event.step_failure_data.error.cls_name == _INTERRUPTED:
+            summary.stopped = True
         elif event.is_step_failure and not summary.error and not _is_failed_gate(event.step_failure_data.error):
             summary.error = _explain_full_disk(first_line(event.step_failure_data.error), place)
     if not summary.success and not summary.error and not summary.failed_checks:

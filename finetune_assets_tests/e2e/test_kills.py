@@ -31,7 +31,7 @@ ENV = {**MANUAL, "FINETUNE_CHILDCARE__TUNING__CHECKPOINT_EVERY": "40"}
 
 @dataclass
 class Story:
-    """What happened to one home: three runs were stopped in the middle of training, the fourth ran to its end."""
+    """What happened to one home: four runs were stopped in the middle of training, the fifth ran to its end."""
 
     home: Path
     trainers_seen: list[int] = field(default_factory=list)
@@ -42,6 +42,10 @@ class Story:
     cancel_seconds: float = 0.0
     cancel_state: str = ""
     trainers_end_with_cancel: bool = False
+    stop_code: int = 0
+    stop_said: str = ""
+    stop_state: str = ""
+    trainers_end_with_stop: bool = False
     group_kill_ended_trainers: bool = False
     end: Said | None = None
 
@@ -100,6 +104,16 @@ def tell(home: Path) -> Story:
     told.cancel_state = newest_run(home).status.value
 
     run, processes = training(home)
+    run.terminate()
+    try:
+        told.stop_code = run.wait(60)
+    finally:
+        kill_everything(run)
+    told.trainers_end_with_stop = gone(processes)
+    told.stop_said = (home.parent / "started.log").read_text(encoding="utf-8").splitlines()[-1]
+    told.stop_state = newest_run(home).status.value
+
+    run, processes = training(home)
     os.killpg(run.pid, signal.SIGKILL)
     kill_everything(run)
     wait_for(lambda: gone(processes), 5, "the trainer ends with the group of its parent")
@@ -123,14 +137,21 @@ def test_cancelling_in_the_ui_ends_the_run_and_its_trainer(story: Story) -> None
     assert story.cancel_seconds < 30
     assert story.cancel_state == "CANCELED"
     assert story.trainers_end_with_cancel
-    assert story.cancel_code not in {0, -signal.SIGKILL}
+    assert story.cancel_code == 130
+
+
+def test_a_run_that_is_told_to_stop_says_so_and_stops_its_trainer(story: Story) -> None:
+    assert story.stop_code == 130
+    assert story.stop_said == "stopped; run the same command again, it resumes"
+    assert story.stop_state == "CANCELED"
+    assert story.trainers_end_with_stop
 
 
 def test_a_kill_of_the_whole_group_leaves_no_trainer(story: Story) -> None:
     assert story.group_kill_ended_trainers
 
 
-def test_the_run_after_three_interruptions_ends_in_the_same_digests(story: Story, judged_home: MadeHome) -> None:
+def test_the_run_after_four_interruptions_ends_in_the_same_digests(story: Story, judged_home: MadeHome) -> None:
     assert story.end is not None
     assert story.end.code == 0, story.end.all
     assert digests(story.home) == digests(judged_home.path)
@@ -138,4 +159,4 @@ def test_the_run_after_three_interruptions_ends_in_the_same_digests(story: Story
 
 def test_it_went_on_from_a_checkpoint(story: Story) -> None:
     training_record = read_json(result(story.home, "tuned_adapter").file("training.json"))
-    assert training_record["resumed_from"] >= 120
+    assert training_record["resumed_from"] >= 160
