@@ -23,6 +23,7 @@ from finetune_assets.storage.errors import StorageError
 from finetune_assets.storage.files import disk_full
 
 POLL_SECONDS = 0.3
+# Dagster fails the step of a blocking check that did not pass; the check's own verdict says more.
 _FAILED_GATE = "DagsterAssetCheckFailedError"
 _FULL_DISK = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full")
 _INTERRUPTED = "DagsterExecutionInterruptedError"
@@ -139,9 +140,9 @@ def _summarise(run_id: str, result: dg.ExecuteInProcessResult, place: Path) -> R
             materialization = event.step_materialization_data.materialization
             stage = materialization.asset_key.path[-1]
             summary.metadata[stage] = {name: value.value for name, value in materialization.metadata.items()}
-        elif event.is_step_failure and event.step_failure_data.error.cls_name == _INTERRUPTED:
+        elif event.is_step_failure and _is(event.step_failure_data.error, _INTERRUPTED):
             summary.stopped = True
-        elif event.is_step_failure and not summary.error and not _is_failed_gate(event.step_failure_data.error):
+        elif event.is_step_failure and not summary.error and not _is(event.step_failure_data.error, _FAILED_GATE):
             summary.error = _explain_full_disk(first_line(event.step_failure_data.error), place)
     if not summary.success and not summary.error and not summary.failed_checks:
         failure = next((event.message for event in result.all_events if event.is_failure and event.message), "")
@@ -154,9 +155,8 @@ def _explain_full_disk(line: str, place: Path) -> str:
     return str(disk_full(place)) if any(text in line for text in _FULL_DISK) else line
 
 
-def _is_failed_gate(error: Any) -> bool:
-    # Dagster fails the step of a blocking check that did not pass; the check's own verdict says more.
-    return bool(error and error.cls_name == _FAILED_GATE)
+def _is(error: Any, name: str) -> bool:
+    return bool(error and error.cls_name == name)
 
 
 def _note_check(summary: RunResult, evaluation: Any) -> None:

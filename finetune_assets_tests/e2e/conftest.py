@@ -15,6 +15,7 @@ from finetune_assets_tests.e2e.command import MANUAL, SECRETS, TASK, MadeHome, f
 HERE = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep these tests in one worker, so that the homes are made once, and only one model is trained at a time."""
     for item in items:
@@ -72,12 +73,12 @@ def still_live(steady: Path) -> Callable[[], None]:
 
 
 @pytest.fixture(scope="session")
-def fresh_home(judged_home: MadeHome) -> Callable[[Path], Path]:
-    """Make a home that holds nothing but the pre-trained base, so that a run trains the adapter anew."""
+def fresh_home(judged_home: MadeHome) -> Callable[..., Path]:
+    """Make a home that holds nothing but the pre-trained base and artifacts of the kinds that are named."""
 
-    def make(home: Path) -> Path:
-        for part in (Path("artifacts") / EMBEDDED_STAGE,):
-            shutil.copytree(judged_home.path / part, home / part)
+    def make(home: Path, *kinds: str) -> Path:
+        for kind in (EMBEDDED_STAGE, *kinds):
+            shutil.copytree(judged_home.path / "artifacts" / kind, home / "artifacts" / kind)
         return home
 
     return make
