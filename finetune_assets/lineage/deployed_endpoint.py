@@ -60,7 +60,10 @@ def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
         automation_condition=endpoint_condition(spec.name),
     )
     def deployed_endpoint(
-        context: dg.AssetExecutionContext, platform: Platform, options: RunOptions, gateways: Gateways
+        context: dg.AssetExecutionContext,
+        platform: Platform,
+        options: RunOptions,
+        gateways: dg.ResourceParam[Gateways],
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         task = open_task(context, spec, platform, options)
         artifact, live, evidence, reused = deploy(task, gateways)

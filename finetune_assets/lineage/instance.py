@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
 from sqlalchemy.exc import DBAPIError
 
 from finetune_assets.storage.database import explain
@@ -25,6 +26,13 @@ TASK_TAG = "finetune/task"
 NAMESPACE_TAG = "finetune/namespace"
 GATE_TAG = "finetune/gate"
 
+_NO_CAPTURE = {
+    "compute_logs": {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+        "config": {},
+    }
+}
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -60,7 +68,10 @@ def install_instance(home: Home, environ: dict[str, str] | os._Environ[str]) -> 
 
 @contextmanager
 def open_instance(home: Home, environ: dict[str, str] | os._Environ[str]) -> Iterator[dg.DagsterInstance]:
-    """Install and open the instance of a home.
+    """Install and open the instance of a home, for runs of this very process.
+
+    What such a run prints stays in its terminal: to capture it, Dagster would redirect the process's own output and
+    start three helpers for it. What the work has to say is in the run's log, and the trainers have logs of their own.
 
     Raises:
         StorageError: when the disk under Dagster's own storage is full, read-only or failing, now or in the block.
@@ -68,7 +79,9 @@ def open_instance(home: Home, environ: dict[str, str] | os._Environ[str]) -> Ite
     try:
         with explain_unwritable(home.dagster):
             install_instance(home, environ)
-            with dg.DagsterInstance.get() as instance:
+            with dg.DagsterInstance.from_ref(
+                InstanceRef.from_dir(str(home.dagster), overrides=_NO_CAPTURE)
+            ) as instance:
                 yield instance
     except DBAPIError as error:
         problem = explain(error, str(home.dagster))

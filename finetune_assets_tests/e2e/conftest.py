@@ -2,42 +2,61 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from finetune_assets.lineage.bases import EMBEDDED_STAGE
-from finetune_assets_tests.e2e.command import MANUAL, SECRETS, TASK, MadeHome, finetune, live_release
+from finetune_assets.storage.files import read_json, write_json_atomic
+from finetune_assets_tests.e2e.command import MANUAL, SECRETS, TASK, MadeHome, Said, finetune, live_release
 
 HERE = Path(__file__).parent
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep these tests in one worker, so that the homes are made once, and only one model is trained at a time."""
+    """Mark everything here as slow."""
     for item in items:
         if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("home"))
             item.add_marker(pytest.mark.slow)
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Said]) -> MadeHome:
+    """Make a home once for all workers of a test session: the first makes it, the others wait.
+
+    xdist's groups would do, but what xdist 3.8 writes into a test's id is not read by pytest 9.2.
+    """
+    root = factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / f"made-{name}"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        record = folder / "said.json"
+        if not record.exists():
+            write_json_atomic(record, asdict(make(folder / "home")))
+        return MadeHome(folder / "home", Said(**read_json(record)))
 
 
 @pytest.fixture(scope="session")
 def judged_home(tmp_path_factory: pytest.TempPathFactory) -> MadeHome:
     """A home in which a run with manual approval went as far as it goes: a report, and nothing live."""
-    home = tmp_path_factory.mktemp("judged") / "home"
-    return MadeHome(home, finetune(home, "run", TASK, env={**MANUAL, **SECRETS}))
+    return made_once(tmp_path_factory, "judged", lambda home: finetune(home, "run", TASK, env={**MANUAL, **SECRETS}))
 
 
 @pytest.fixture(scope="session")
 def live_home(judged_home: MadeHome, tmp_path_factory: pytest.TempPathFactory) -> MadeHome:
     """The same home after a run with automatic approval, which made version 1 live."""
     assert judged_home.said.code == 0, judged_home.said.all
-    home = tmp_path_factory.mktemp("live") / "home"
-    shutil.copytree(judged_home.path, home)
-    made = MadeHome(home, finetune(home, "run", TASK, env=SECRETS))
+
+    def make(home: Path) -> Said:
+        shutil.copytree(judged_home.path, home, dirs_exist_ok=True)
+        return finetune(home, "run", TASK, env=SECRETS)
+
+    made = made_once(tmp_path_factory, "live", make)
     assert made.said.code == 0, made.said.all
     return made
 
