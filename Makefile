@@ -35,7 +35,7 @@ types: install
 	@$(BIN)/mypy
 
 test: install
-	@$(BIN)/python -m pytest -q -m "not soak" -n 2 --dist loadgroup --cov --cov-report= $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q -m "not soak" -n 2 --dist loadscope --cov --cov-report= $(PYTEST_ARGS)
 	@$(BIN)/python -m coverage report --fail-under=90 --include='$(PURE_ROOMS)' --skip-covered
 
 # The rooms whose tests are pure; processes that tests start (trainers, gateways) are not counted by coverage.

@@ -19,7 +19,7 @@ FROM_NOTHING_EVERY = 5
 
 
 @pytest.fixture(scope="session")
-def usual_seconds(judged_home: MadeHome, live_home: MadeHome, fresh_home, tmp_path_factory) -> float:
+def usual_seconds(judged_home: MadeHome, fresh_home, tmp_path_factory) -> float:
     """How long an undisturbed run takes here beside an existing base."""
     home = fresh_home(tmp_path_factory.mktemp("undisturbed") / "home")
     began = time.monotonic()
