@@ -114,11 +114,14 @@ def test_it_dies_with_its_parent(workshop, tmp_path, end):
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment) as parent:
-        pid, port = map(int, parent.stdout.readline().split())
-        assert httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False, timeout=20).status_code == 200
-        parent.send_signal(end)
-        parent.wait(10)
-        wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 20)
+        try:
+            pid, port = map(int, parent.stdout.readline().split())
+            assert httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False, timeout=90).status_code == 200
+            parent.send_signal(end)
+            parent.wait(30)
+        finally:
+            parent.kill()  # leaving the block waits for it, also when something above went wrong
+        wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 40)
     assert "has ended; stopping" in (tmp_path / "g.log").read_text()
 
 
