@@ -41,8 +41,6 @@ _UNFINISHED = [
     dg.DagsterRunStatus.CANCELING,
 ]
 
-_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-
 
 def install_instance(home: Home, environ: dict[str, str] | os._Environ[str]) -> Path:
     """Point DAGSTER_HOME at the home and install the project's dagster.yaml there.
@@ -127,8 +125,6 @@ def is_dead(tags: Mapping[str, str]) -> bool:
 def sweep_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Report every unfinished run whose process is gone as failed, or as cancelled when that was asked for.
 
-    Their slots in pools, such as that of local training, become free.
-
     Returns:
         The ids of the runs.
     """
@@ -141,14 +137,4 @@ def sweep_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         else:
             instance.report_run_failed(run, f"its process {run.tags[PID_TAG]} is gone; start it again, it resumes")
         swept.append(run.run_id)
-    _free_slots_of_ended_runs(instance)
     return swept
-
-
-def _free_slots_of_ended_runs(instance: dg.DagsterInstance) -> None:
-    """Give back the pool slots of runs that have ended: a killed run cannot, and the next would wait for ever."""
-    storage = instance.event_log_storage
-    holders = storage.get_concurrency_run_ids() if storage.supports_global_concurrency_limits else set()
-    if holders:
-        for run in instance.get_runs(filters=dg.RunsFilter(run_ids=list(holders), statuses=_ENDED)):
-            storage.free_concurrency_slots_for_run(run.run_id)

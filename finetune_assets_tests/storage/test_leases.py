@@ -38,8 +38,11 @@ def test_the_fence_grows_with_every_acquisition(db: Database) -> None:
 
 
 def test_names_do_not_hinder_each_other(db: Database) -> None:
-    with lease(db, "task/x"), lease(db, "task/y") as other:
+    with lease(db, "task/x") as one, lease(db, "task/y") as other:
+        one.check()
         other.check()
+        assert lease_holder(db, "task/x") is not None
+        assert lease_holder(db, "task/y") is not None
 
 
 def test_it_excludes_the_same_process_too_and_names_the_holder(db: Database) -> None:
