@@ -49,6 +49,10 @@ def write_task(folder: Path) -> None:
 
 def trivial_cli() -> None:
     """Replace the work by something trivial, then be the command line."""
+    import gc
+
+    # As the command line does first of all; what is replaced below imports Dagster before that.
+    gc.set_threshold(100_000, 20, 20)
     from contextlib import contextmanager
     from types import SimpleNamespace
 

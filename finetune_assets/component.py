@@ -150,16 +150,25 @@ def outside_folders(environ: Mapping[str, str]) -> list[Path]:
     return folders
 
 
-def known_tasks(environ: Mapping[str, str]) -> dict[str, TaskSpec]:
+def known_tasks(environ: Mapping[str, str], *, wanted: str | None = None) -> dict[str, TaskSpec]:
     """Return every task by name: those of `defs/` and those that FINETUNE_TASKS brings.
+
+    Args:
+        environ: where FINETUNE_TASKS is looked up.
+        wanted: the one task that is asked for. The fault of another folder then does not stand in its way.
 
     Raises:
         FinetuneError: for a task that cannot be read, or two of one name.
     """
     inside = sorted(path.parent for path in DEFS_FOLDER.glob("*/defs.yaml"))
     tasks: dict[str, TaskSpec] = {}
+    problems: dict[Path, FinetuneError] = {}
     for folder in [*inside, *outside_folders(environ)]:
-        spec = read_task_folder(folder)
+        try:
+            spec = read_task_folder(folder)
+        except FinetuneError as problem:
+            problems[folder] = problem
+            continue
         if spec.name in tasks:
             raise FinetuneError(
                 "two tasks have one name",
@@ -168,4 +177,7 @@ def known_tasks(environ: Mapping[str, str]) -> dict[str, TaskSpec]:
                 mend="set `task:` in one of the two defs.yaml",
             )
         tasks[spec.name] = spec
+    if problems and wanted not in tasks:
+        own = (problem for folder, problem in problems.items() if folder.name == wanted)
+        raise next(own, next(iter(problems.values())))
     return tasks

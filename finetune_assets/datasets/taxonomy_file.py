@@ -71,7 +71,7 @@ def read_taxonomy_file(path: Path) -> tuple[tuple[str, ...], tuple[Domain, ...]]
             found=str(error),
             mend="mend the JSON at that place",
         ) from error
-    return read_taxonomy(data, where=path.name)
+    return read_taxonomy(data, where=str(path))
 
 
 def read_taxonomy(data: Any, *, where: str) -> tuple[tuple[str, ...], tuple[Domain, ...]]:

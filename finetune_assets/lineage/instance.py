@@ -15,6 +15,7 @@ import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 from sqlalchemy.exc import DBAPIError
 
+from finetune_assets.lineage.event_log import keep_connections
 from finetune_assets.storage.database import explain
 from finetune_assets.storage.files import explain_unwritable
 from finetune_assets.storage.home import Home
@@ -77,9 +78,8 @@ def open_instance(home: Home, environ: dict[str, str] | os._Environ[str]) -> Ite
     try:
         with explain_unwritable(home.dagster):
             install_instance(home, environ)
-            with dg.DagsterInstance.from_ref(
-                InstanceRef.from_dir(str(home.dagster), overrides=_NO_CAPTURE)
-            ) as instance:
+            reference = InstanceRef.from_dir(str(home.dagster), overrides=_NO_CAPTURE)
+            with dg.DagsterInstance.from_ref(reference) as instance, keep_connections(instance):
                 yield instance
     except DBAPIError as error:
         problem = explain(error, str(home.dagster))
