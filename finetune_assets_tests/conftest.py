@@ -6,6 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Machines are slow at times, which says nothing about the code. Without a seed of its own a run tries the same examples
+# as the one before; `make soak` tries new ones, and many more.
+settings.register_profile("usual", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.register_profile("soak", settings.get_profile("usual"), derandomize=False, max_examples=2_000)
+settings.load_profile("soak" if "FINETUNE_SOAK" in os.environ else "usual")
 
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 

@@ -87,7 +87,7 @@ def run_chain(
     stages = _selected(effective, until, experiment=options.is_experiment)
     namespace = namespace_of(options)
     keys = [asset_key(spec.name, stage) for stage in stages]
-    if settings.config.tuning.is_embedded and "validated_splits" in stages:
+    if effective.config.is_judged and settings.config.tuning.is_embedded and "validated_splits" in stages:
         keys.append(embedded_base_key())
     run_options: dict[str, Any] = {"limit": limit, "overrides": dict(overrides)}
     with warm_gateways(spec.name, home, wanted="deployed_endpoint" in stages) as gateways:
@@ -100,7 +100,12 @@ def run_chain(
             tags={NAMESPACE_TAG: namespace},
             on_event=on_event,
         )
-    waits = settings.config.release.approval == "manual" and not until and not options.is_experiment
+    waits = (
+        effective.config.is_judged
+        and settings.config.release.approval == "manual"
+        and not until
+        and not options.is_experiment
+    )
     return Outcome(result, stages, namespace, stops_for_approval=waits)
 
 
@@ -112,6 +117,13 @@ def _selected(spec: TaskSpec, until: str, *, experiment: bool) -> list[str]:
     stages = chain_of(spec)
     if until and until not in STAGES:
         raise FinetuneError("asset is not known", where="--until", found=until, expected=f"one of {', '.join(STAGES)}")
+    if until and until not in stages and not spec.config.is_judged:
+        raise FinetuneError(
+            "asset is not part of this task's graph",
+            where=f"--until {until}",
+            found=f"a task of type {spec.config.task_type}",
+            expected=f"one of {', '.join(stages)}",
+        )
     if until and until not in stages:
         raise FinetuneError(
             "asset waits for a person",

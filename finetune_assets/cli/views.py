@@ -90,7 +90,8 @@ def print_outcome(console: Console, spec: TaskSpec, outcome: Outcome, instance: 
     if report is not None and _made(outcome, REPORT):
         print_report(console, read_json(report.file("report.json")))
         console.print(f"Report: {report.file('report.md')}")
-    _print_live(console, reader.live(spec.name))
+    if spec.config.is_judged:
+        _print_live(console, reader.live(spec.name))
     _print_next(console, spec, outcome, report.manifest["candidate"] if report else "")
 
 
@@ -154,7 +155,7 @@ def _print_next(console: Console, spec: TaskSpec, outcome: Outcome, candidate: s
             f'finetune reject {name} {short_id} --note "why"',
             *lines,
         ]
-    elif outcome.result.success:
+    elif outcome.result.success and spec.config.is_judged:
         lines = [f'finetune ask {name} "your text"', "finetune serve", *lines]
     console.print("Next:")
     for line in lines:

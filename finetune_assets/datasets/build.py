@@ -28,17 +28,18 @@ from finetune_assets.records.task_type import TaskType
 from finetune_assets.storage.files import explain_full_disk, write_json_atomic
 
 # Part of the input key: raise it when the same records would give other splits.
-BUILD_VERSION = 1
+BUILD_VERSION = 2
 
 _PROGRESS_ROWS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class SplitSummary:
-    """What a build made: read = accepted + quarantined + duplicates.
+    """What a build made: read + expanded = accepted + quarantined + duplicates.
 
     Attributes:
         read: raw records.
+        expanded: examples beyond the first of each record, where one record gives several.
         accepted: examples in the splits.
         quarantined: rows in `quarantine.jsonl`.
         duplicates: rows in `duplicates.jsonl`.
@@ -56,6 +57,7 @@ class SplitSummary:
     conflicts: int
     reasons: dict[str, int]
     splits: dict[str, int]
+    expanded: int = 0
     components: int = 0
     largest_component: int = 0
 
@@ -80,7 +82,7 @@ def split_inputs_key(records_digest: str, task: TaskType, config: DatasetConfig)
             "build": BUILD_VERSION,
             "records": records_digest,
             "task_type": task.manifest(),
-            "dataset": config.model_dump(mode="json", include={"split", "slices", "conflicts"}),
+            "dataset": config.model_dump(mode="json", include={"split", "slices", "conflicts", "render"}),
         }
     )
 
@@ -97,7 +99,7 @@ def build_splits(
     """Build the splits and write them, with their evidence, into `out`.
 
     Files: `examples.jsonl`, `assignments.jsonl`, `quarantine.jsonl` and `.parquet`, `duplicates.jsonl`,
-    `conflicts.jsonl`, `chat/` and `gemini/` with `train.jsonl`, `validation.jsonl` and `test.jsonl` each,
+    `conflicts.jsonl`, a folder for each rendered format with `train.jsonl`, `validation.jsonl` and `test.jsonl` each,
     `statistics.json`, `certificate.json`. The same records, task, configuration and earlier assignments give the
     same bytes; the assignments do not depend on the order of the records.
 
@@ -133,8 +135,8 @@ def _write_splits(
 ) -> SplitSummary:
     """Do both passes; the columns that they need are gone when the leakage is measured."""
     earlier = read_assignments(previous)
-    with QuarantineWriter(out) as quarantine, RowTable(out) as rows:
-        read = _take_in(records, rows, quarantine, task, config, on_progress)
+    with QuarantineWriter(out) as quarantine, RowTable(out, config.render.formats) as rows:
+        read, made = _take_in(records, rows, quarantine, task, config, on_progress)
         rows.settle(earlier, keep_first=config.conflicts == "keep_first")
         table, row_of = rows.split_table(frozenset(config.split.evaluation_only))
         result = assign_splits(table, config.split, earlier)
@@ -151,6 +153,7 @@ def _write_splits(
         accepted=sum(counts.values()),
         quarantined=quarantine.count,
         duplicates=writer.duplicates,
+        expanded=made - read,
         conflicts=writer.conflicts,
         reasons=dict(sorted(quarantine.reasons.items())),
         splits=counts,
@@ -172,23 +175,24 @@ def _take_in(
     task: TaskType,
     config: DatasetConfig,
     on_progress: Callable[[int], None] | None,
-) -> int:
-    """Turn every record into a spooled example or a rejection, and return how many records there were."""
-    read = 0
+) -> tuple[int, int]:
+    """Turn every record into spooled examples or rejections; return how many records and how many items there were."""
+    read = made = 0
     with records.open(encoding="utf-8", newline="\n") as lines:
         for line in lines:
             read += 1
             record = RawRecord.from_json(json.loads(line))
-            example = task.example(record)
-            if isinstance(example, Rejection):
-                quarantine.add(example)
-            else:
-                rows.add(_with_groups_and_slices(example, record.fields, config))
+            for item in task.examples(record):
+                made += 1
+                if isinstance(item, Rejection):
+                    quarantine.add(item)
+                else:
+                    rows.add(_with_groups_and_slices(item, record.fields, config))
             if on_progress and read % _PROGRESS_ROWS == 0:
                 on_progress(read)
     if on_progress:
         on_progress(read)
-    return read
+    return read, made
 
 
 def _with_groups_and_slices(example: Example, fields: Mapping[str, Any], config: DatasetConfig) -> Example:

@@ -84,6 +84,18 @@ class SliceConfig(BaseModel):
     equals: str | int | float | bool = Field(description="The value; compared as text, so 3 and '3' are equal.")
 
 
+class RenderConfig(BaseModel):
+    """Which files are written for the tuning backends."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    formats: list[Literal["chat", "gemini"]] = Field(
+        default=["chat", "gemini"],
+        min_length=1,
+        description="Formats of the rendered splits, each in a folder of its name. Local tuning reads `chat`.",
+    )
+
+
 class DatasetConfig(BaseModel):
     """Source, cleaning rules, split and slices of one task."""
 
@@ -95,6 +107,7 @@ class DatasetConfig(BaseModel):
     max_tokens: int = Field(
         default=512, ge=16, le=131_072, description="Longest example in tokens, answer included, that the model takes."
     )
+    render: RenderConfig = Field(default_factory=RenderConfig, description="Which files the backends get.")
     slices: dict[Name, SliceConfig] = Field(
         default_factory=dict, description="Named parts of the data that the report scores by themselves."
     )

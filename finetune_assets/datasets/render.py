@@ -7,7 +7,7 @@ Training, judging and serving all go through `render_text`, so that a model is a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from finetune_assets.records.digests import digest_of
@@ -148,3 +148,7 @@ def to_gemini(example: Example) -> dict[str, Any]:
         if system
         else {"contents": contents}
     )
+
+
+RENDERERS: Mapping[str, Callable[[Example], dict[str, Any]]] = {"chat": to_chat, "gemini": to_gemini}
+"""Each format's name and the function that makes its row."""

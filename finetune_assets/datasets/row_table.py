@@ -10,12 +10,12 @@ import hashlib
 import json
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, BinaryIO, NamedTuple, Self, TypeVar
 
-from finetune_assets.datasets.render import to_chat, to_gemini
+from finetune_assets.datasets.render import RENDERERS
 from finetune_assets.datasets.splitting import SplitTable
 from finetune_assets.records.example import Example
 
@@ -31,11 +31,10 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 
 
 class SpooledRow(NamedTuple):
-    """The three lines of one example, each without its line feed."""
+    """The lines of one example, each without its line feed: itself, and what it renders to in each format."""
 
     example: bytes
-    chat: bytes
-    gemini: bytes
+    rendered: tuple[bytes, ...]
 
     def facts(self) -> dict[str, Any]:
         """Return the example's JSON."""
@@ -48,6 +47,7 @@ class RowTable:
 
     Args:
         folder: where the spool file may stand; it is gone when the table is closed.
+        formats: the formats that each example is rendered to, of `render.RENDERERS`.
 
     Attributes:
         keys: content keys (32 bytes) in the order of their first row.
@@ -60,7 +60,9 @@ class RowTable:
         lengths: characters of the user's turns, by row.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, formats: Sequence[str]) -> None:
+        self.formats = tuple(formats)
+        self._renderers = [RENDERERS[name] for name in self.formats]
         self.keys: list[bytes] = []
         self.key_of = array("q")
         self.states = bytearray()
@@ -175,10 +177,13 @@ class RowTable:
         """Yield all rows in order. `row` may be called in between."""
         with self._path.open("rb", buffering=1 << 20) as stream:
             for _ in range(len(self)):
-                yield SpooledRow(*(stream.readline()[:-1] for _ in range(3)))
+                yield self._read_row(stream)
 
     def _next_row(self) -> SpooledRow:
-        return SpooledRow(*(self._spool.readline()[:-1] for _ in range(3)))
+        return self._read_row(self._spool)
+
+    def _read_row(self, stream: BinaryIO) -> SpooledRow:
+        return SpooledRow(stream.readline()[:-1], tuple(stream.readline()[:-1] for _ in self.formats))
 
     def _key(self, content_key: bytes, target: str) -> int:
         key = self._key_numbers.get(content_key)
@@ -218,7 +223,7 @@ class RowTable:
         return KEPT
 
     def _spool_lines(self, example: Example) -> None:
-        lines = (example.to_json(), to_chat(example), to_gemini(example))
+        lines = (example.to_json(), *(render(example) for render in self._renderers))
         data = "".join(_encode(line) + "\n" for line in lines).encode()
         self._offsets.append(self._end)
         self._spool.write(data)

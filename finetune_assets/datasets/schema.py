@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
 from finetune_assets.datasets.leakage import measure_leakage
-from finetune_assets.datasets.render import to_chat, to_gemini
-from finetune_assets.datasets.split_files import CHAT, FORMATS, read_rows
+from finetune_assets.datasets.render import RENDERERS, to_chat
+from finetune_assets.datasets.split_files import CHAT, GEMINI, read_rows
 from finetune_assets.records.example import SPLITS, Example
 from finetune_assets.records.task_type import TaskType
 
@@ -156,7 +156,7 @@ def taxonomy_findings(folder: Path, task: TaskType) -> SchemaFindings:
         answer = task.parse(row["target"])
         if not answer.valid:
             findings.fail(row, "target", answer.problem)
-        elif answer.label_path != path:
+        elif answer.label_path and answer.label_path != path:
             findings.fail(row, "target", "says another label than the example")
     choices = task.choices()
     findings.facts = {"labels_used": len(labels), "labels_legal": len(choices) if choices is not None else None}
@@ -218,14 +218,18 @@ def token_findings(
     return findings
 
 
-def format_findings(folder: Path) -> SchemaFindings:
+def format_findings(folder: Path, formats: Sequence[str] = (CHAT, GEMINI)) -> SchemaFindings:
     """Check every rendered line: it must be well-formed and say exactly what its example says, in the same order.
+
+    Args:
+        folder: the split dataset.
+        formats: the formats that it was rendered to.
 
     Raises:
         OSError: when a file cannot be read.
     """
     findings = SchemaFindings()
-    for form in FORMATS:
+    for form in formats:
         for split in SPLITS:
             lines = _lines(folder / form / f"{split}.jsonl")
             for row, line in zip_longest(read_rows(folder, split), lines):
@@ -251,9 +255,10 @@ def _line_problem(form: str, row: Mapping[str, Any] | None, line: str | None) ->
     except json.JSONDecodeError:
         return "not JSON"
     example = Example.from_json(dict(row))
-    if found != (to_chat(example) if form == CHAT else to_gemini(example)):
+    if found != RENDERERS[form](example):
         return "not what the example renders to"
-    return _chat_problem(found, row) if form == CHAT else _gemini_problem(found, row)
+    judge = _JUDGES.get(form)
+    return judge(found, row) if judge else ""
 
 
 def _chat_problem(found: Mapping[str, Any], row: Mapping[str, Any]) -> str:
@@ -274,6 +279,12 @@ def _gemini_problem(found: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     if len(files) != len(row["attachments"]):
         return "not every attachment is a fileData part"
     return "" if contents[-1]["parts"] == [{"text": row["target"]}] else "the last turn is not the target"
+
+
+_JUDGES: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {
+    CHAT: _chat_problem,
+    GEMINI: _gemini_problem,
+}
 
 
 def label_balance(folder: Path, *, min_rows: int = 2) -> SchemaFindings:

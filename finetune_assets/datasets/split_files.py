@@ -17,7 +17,6 @@ EXAMPLES = "examples.jsonl"
 ASSIGNMENTS = "assignments.jsonl"
 CHAT = "chat"
 GEMINI = "gemini"
-FORMATS = (CHAT, GEMINI)
 
 _SPLIT_NUMBER = {name: number for number, name in enumerate(SPLITS)}
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TextIO
 
 from finetune_assets.datasets.quarantine import QuarantineWriter
 from finetune_assets.datasets.row_table import CONFLICT, DUPLICATE, DUPLICATE_ID, KEPT, RowTable, SpooledRow
-from finetune_assets.datasets.split_files import EXAMPLES, FORMATS, split_prefix
+from finetune_assets.datasets.split_files import EXAMPLES, split_prefix
 from finetune_assets.datasets.splitting import NOWHERE, SetAside
 from finetune_assets.datasets.statistics import SplitStatistics
 from finetune_assets.records.example import SPLITS, Rejection, SourceRef
@@ -51,7 +51,7 @@ class SplitWriter:
         with ExitStack() as stack:
             examples = stack.enter_context((out / EXAMPLES).open("wb", buffering=1 << 20))
             duplicates = stack.enter_context(_text_file(out / "duplicates.jsonl"))
-            rendered = [_rendered_files(stack, out / form) for form in FORMATS]
+            rendered = [_rendered_files(stack, out / form) for form in self._rows.formats]
             prefixes = [split_prefix(split).encode() for split in SPLITS]
             for number, row in enumerate(self._rows.rows()):
                 split = self._split_of[number]
@@ -59,7 +59,7 @@ class SplitWriter:
                     self._write_other(number, row, duplicates)
                     continue
                 examples.write(prefixes[split] + row.example[1:] + b"\n")
-                for files, line in zip(rendered, (row.chat, row.gemini), strict=True):
+                for files, line in zip(rendered, row.rendered, strict=True):
                     files[split].write(line + b"\n")
                 self._count(number, split)
         self._write_conflicts(out / "conflicts.jsonl")

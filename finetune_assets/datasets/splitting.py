@@ -10,8 +10,8 @@ Laws (each has a test):
 
 New leak groups are dealt out stratum by stratum, in the order of `sha256(seed, component id)`, each to the split that
 lacks most of its share. Earlier assignments come first: a group with one earlier split follows it; in a group with
-several, old items that are tied by themselves stay on the side nearest to training, and then each new item, in the
-order of its key, is set aside when it would tie two splits.
+several, old items come first, those nearest to training before the others, and then new ones, each in the order of
+its key; an item that would tie two splits is set aside.
 """
 
 from __future__ import annotations
@@ -155,28 +155,28 @@ def _settle(
     aside: dict[int, SetAside] = {item: "tied_across_splits" for item in old if wanted[item] not in (1, 2, 4)}
     old = [item for item in old if item not in aside]
     groups = _Tagged()
-    for item in old:
-        groups.join(item, nodes[item], wanted[item])
-    for item in old:
-        mask = groups.mask(item)
-        nearest_to_training = mask & -mask
-        if wanted[item] != nearest_to_training:
-            aside[item] = "tied_across_splits"
-
-    groups = _Tagged()
-    for item in old:
-        if item not in aside:
+    # Nearest to training first. An item set aside ties nothing, so what hangs on it alone keeps its place, now and in
+    # every later version.
+    for item in sorted(old, key=lambda number: (wanted[number], table.keys[number])):
+        if _mask_of(groups, nodes[item], wanted[item]) == wanted[item]:
             groups.join(item, nodes[item], wanted[item])
+        else:
+            aside[item] = "tied_across_splits"
     new = [item for item in members if table.keys[item] not in previous]
     for item in sorted(new, key=lambda number: table.keys[number]):
-        mask = wanted[item]
-        for node in nodes[item]:
-            mask |= groups.node_mask(node)
-        if mask in (0, 1, 2, 4):
+        if _mask_of(groups, nodes[item], wanted[item]) in (0, 1, 2, 4):
             groups.join(item, nodes[item], wanted[item])
         else:
             aside[item] = "would_tie_splits"
     return aside
+
+
+def _mask_of(groups: _Tagged, nodes: Iterable[int], wanted: int) -> int:
+    """Return the splits of an item's nodes together with those that it must be in itself."""
+    mask = wanted
+    for node in nodes:
+        mask |= groups.node_mask(node)
+    return mask
 
 
 def _nodes_of(ties: Ties, members: list[int]) -> dict[int, list[int]]:
@@ -203,10 +203,6 @@ class _Tagged:
             if other != root:
                 self._parent[other] = root
                 self._mask[root] |= self._mask[other]
-
-    def mask(self, item: int) -> int:
-        """Return the splits of the item's group."""
-        return self._mask[self._find(("item", item))]
 
     def node_mask(self, node: int) -> int:
         """Return the splits of the node's group."""

@@ -1,4 +1,4 @@
-"""One task's graph: its seven assets, their checks and its job, put together."""
+"""One task's graph: its assets, their checks and its job, put together."""
 
 import os
 
@@ -29,24 +29,37 @@ def build_task_graph(given: TaskSpec) -> dg.Definitions:
         FinetuneError: when the environment sets a value that does not fit.
     """
     spec = TaskSpec(config=resolve(given, {}, os.environ).config, folder=given.folder)
-    shared = [embedded_base_key()] if spec.config.tuning.is_embedded else []
+    shared = [embedded_base_key()] if spec.config.is_judged and spec.config.tuning.is_embedded else []
+    data, model = _data_part(spec, shared), _model_part(spec, shared) if spec.config.is_judged else dg.Definitions()
+    return dg.Definitions.merge(data, model, dg.Definitions(jobs=[build_job(spec, shared)]))
+
+
+def _data_part(spec: TaskSpec, shared: list[dg.AssetKey]) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             raw_observations.build_asset(spec),
             validated_splits.build_asset(spec),
             uploaded_dataset.build_asset(spec),
+        ],
+        asset_checks=[
+            raw_observations.build_asset_checks(spec),
+            splits_checks.build_asset_checks(spec, shared),
+            uploaded_dataset.build_asset_checks(spec),
+        ],
+    )
+
+
+def _model_part(spec: TaskSpec, shared: list[dg.AssetKey]) -> dg.Definitions:
+    return dg.Definitions(
+        assets=[
             tuned_adapter.build_asset(spec, shared),
             validation_report.build_asset(spec),
             release_approval.build_asset(spec),
             deployed_endpoint.build_asset(spec),
         ],
         asset_checks=[
-            raw_observations.build_asset_checks(spec),
-            splits_checks.build_asset_checks(spec, shared),
-            uploaded_dataset.build_asset_checks(spec),
             tuned_adapter.build_asset_checks(spec),
             validation_report.build_asset_checks(spec),
             deployed_endpoint.build_asset_checks(spec),
         ],
-        jobs=[build_job(spec, shared)],
     )

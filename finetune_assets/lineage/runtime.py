@@ -34,6 +34,7 @@ STAGES = (
     "release_approval",
     "deployed_endpoint",
 )
+DATA_STAGES = STAGES[:3]
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class TaskRun(StageBook):
 
     def task_type(self) -> TaskType:
         """Build the task type from the settings and the task's folder."""
-        section = getattr(self.config, self.config.task_type)
+        section = self.config.type_section()
         return build_task_type(self.config.task_type, section.model_dump(mode="json"), self.folder)
 
 

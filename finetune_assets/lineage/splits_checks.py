@@ -44,18 +44,23 @@ def _leakage(task: TaskRun, artifact: Artifact) -> Evidence:
 
 
 def _format(task: TaskRun, artifact: Artifact) -> Evidence:
-    return _evidence(schema.format_findings(artifact.path), "rendered lines read back")
+    return _evidence(
+        schema.format_findings(artifact.path, task.config.dataset.render.formats), "rendered lines read back"
+    )
 
 
 def _counts(task: TaskRun, artifact: Artifact) -> Evidence:
     raw, summary = raw_summary_of(task.result(RAW)), summary_of(artifact)
     kept = sum(summary["splits"].values())
     whole = kept + raw["quarantined"] + summary["quarantined"] + summary["duplicates"]
+    made = raw["read"] + summary["expanded"]
+    several = f" + {summary['expanded']} further examples of the same records" if summary["expanded"] else ""
     return Evidence(
-        passed=whole == raw["read"],
-        summary=f"{raw['read']} read = {kept} accepted + {raw['quarantined'] + summary['quarantined']} quarantined "
+        passed=whole == made,
+        summary=f"{raw['read']} read{several} = {kept} accepted "
+        f"+ {raw['quarantined'] + summary['quarantined']} quarantined "
         f"+ {summary['duplicates']} duplicates",
-        numbers={"read": raw["read"], "accounted": whole},
+        numbers={"read": raw["read"], "expanded": summary["expanded"], "accounted": whole},
     )
 
 
@@ -98,6 +103,9 @@ def _token_limit(task: TaskRun, artifact: Artifact) -> Evidence:
 
 
 def _counter(task: TaskRun) -> Callable[[list[dict[str, Any]]], int]:
+    if not task.config.is_judged:
+        # No base is at hand for it here: four bytes a token, which is an estimate.
+        return lambda messages: sum(len(turn["content"].encode()) for turn in messages) // 4 + 8 * len(messages)
     from tokenizers import Tokenizer
 
     base = find_base(task)

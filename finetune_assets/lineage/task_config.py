@@ -10,6 +10,10 @@ from finetune_assets.releases.config import ReleaseConfig
 from finetune_assets.task_types.classification import ClassificationConfig
 from finetune_assets.tuning.config import TuningConfig
 
+# The section of each task type in defs.yaml.
+SECTIONS: dict[str, type[BaseModel]] = {"classification": ClassificationConfig}
+# Task types whose answers this platform can score.
+JUDGED = frozenset({"classification"})
 TASK_PATTERN = r"^[a-z][a-z0-9_]{0,40}$"
 
 
@@ -37,10 +41,26 @@ class TaskConfig(BaseModel):
     release: ReleaseConfig = Field(default_factory=ReleaseConfig, description="Approval and rollout.")
 
     @model_validator(mode="after")
-    def _type_section_present(self) -> "TaskConfig":
-        if self.task_type == "classification" and self.classification is None:
-            raise ValueError("task_type classification needs a `classification:` section that names its taxonomy")
+    def _type_section_fits(self) -> "TaskConfig":
+        for name, model in SECTIONS.items():
+            given = getattr(self, name)
+            if name != self.task_type and given is not None:
+                raise ValueError(f"the section `{name}:` belongs to tasks of that type; this one is {self.task_type}")
+            if name == self.task_type and given is None:
+                required = [field for field, info in model.model_fields.items() if info.is_required()]
+                if required:
+                    raise ValueError(f"task_type {name} needs a section `{name}:` with {', '.join(required)}")
         return self
+
+    def type_section(self) -> BaseModel:
+        """Return the section of the task's own type; its defaults where defs.yaml has none."""
+        section: BaseModel = getattr(self, self.task_type) or SECTIONS[self.task_type]()
+        return section
+
+    @property
+    def is_judged(self) -> bool:
+        """True when this platform can judge the task's models; the graph of other tasks ends at the dataset."""
+        return self.task_type in JUDGED
 
 
 class TaskSpec(BaseModel):

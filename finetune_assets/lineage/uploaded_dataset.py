@@ -19,7 +19,6 @@ from finetune_assets.storage.artifacts import Artifact
 
 STAGE = "uploaded_dataset"
 CODE_VERSION = "1"
-FORMATS = ("chat", "gemini")
 UPLOADED_SPLITS = ("train", "validation")
 
 
@@ -49,7 +48,7 @@ def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
 def upload(task: TaskRun) -> tuple[Artifact, bool]:
     """Copy the rendered rows of the splits, or take over an equal copy."""
     splits = task.result(SPLITS)
-    names = [f"{form}/{split}.jsonl" for form in FORMATS for split in UPLOADED_SPLITS]
+    names = [f"{form}/{split}.jsonl" for form in task.config.dataset.render.formats for split in UPLOADED_SPLITS]
     content = {name: splits.manifest["files"][name]["sha256"] for name in names}
     key = digest_of({"files": content, "code": CODE_VERSION})[:20]
     known = task.artifacts.find(STAGE, key)

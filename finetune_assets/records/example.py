@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict
 from finetune_assets.records.digests import digest_of
 
 Role = Literal["system", "user", "assistant"]
+Origin = Literal["observed", "synthetic", "augmented"]
 SPLITS = ("train", "validation", "test")
 
 
@@ -86,6 +87,10 @@ class Example:
         slices: names of the slices that the example belongs to, sorted.
         attachments: photos and other files.
         source: where the record was found.
+        origin: `observed` for a record as found; `synthetic` for one that a program or a model wrote, `augmented` for a
+            rewording of a training row. Neither of the two may stand in validation or test.
+        facts: what the judge and the reader know besides the answer (language, expected keywords, the untuned
+            transcript); JSON, no part of the prompt or the example's id.
     """
 
     record_id: str
@@ -98,6 +103,8 @@ class Example:
     groups: tuple[str, ...] = ()
     slices: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    origin: Origin = "observed"
+    facts: dict[str, Any] = dataclass_field(default_factory=dict)
 
     @property
     def example_id(self) -> str:
@@ -124,6 +131,8 @@ class Example:
             "slices": list(self.slices),
             "attachments": [asdict(item) for item in self.attachments],
             "source": self.source.to_json(),
+            "origin": self.origin,
+            "facts": self.facts,
         }
 
     @classmethod
@@ -140,6 +149,8 @@ class Example:
             groups=tuple(data["groups"]),
             slices=tuple(data["slices"]),
             attachments=tuple(Attachment(**item) for item in data["attachments"]),
+            origin=data.get("origin", "observed"),
+            facts=data.get("facts", {}),
         )
 
 

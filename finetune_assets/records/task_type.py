@@ -15,7 +15,7 @@ class ParsedAnswer:
 
     Attributes:
         valid: True when the text is a well-formed, legal answer of this task.
-        label_path: the label's parts, outermost first; empty when not valid.
+        label_path: the label's parts, outermost first; empty when not valid, and where the answer is free text.
         value: the answer as JSON, with what the task knows besides (names, descriptions); empty when not valid.
         problem: why it is not valid: `not_json`, `not_an_object`, `missing_key`, `unknown_label` or "".
     """
@@ -49,8 +49,13 @@ class TaskType(Protocol):
     def aliases(self) -> Mapping[str, Sequence[str]]:
         """Canonical field name to the names that it may have in a source, best first."""
 
-    def example(self, record: RawRecord) -> Example | Rejection:
-        """Turn a raw record into an example, or say why not. Never raises for bad input."""
+    def examples(self, record: RawRecord) -> Sequence[Example | Rejection]:
+        """Turn a raw record into its examples, or say why not. Never raises for bad input.
+
+        Returns:
+            At least one item. Most records give one; a conversation gives one for each answer, a class of source code
+            one for each strategy. Items of one record share a group, so that no split tears them apart.
+        """
 
     def input_messages(self, fields: Mapping[str, Any]) -> list[Message]:
         """Ask the question for one live input; the very code that `example` uses.

@@ -8,16 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.task_type import TaskType
-from finetune_assets.task_types.classification import ClassificationConfig, ClassificationTask
+from finetune_assets.task_types.classification import ClassificationTask
 
-TASK_TYPES: Mapping[str, type[BaseModel]] = {"classification": ClassificationConfig}
-"""Name of each task type and the model of its section in defs.yaml."""
+
+class TaskTypeClass(Protocol):
+    """What the class of a task type offers besides its objects."""
+
+    Config: type[BaseModel]
+    """The model of the type's section in defs.yaml."""
+
+    @classmethod
+    def from_config(cls, config: Any, folder: Path) -> TaskType:
+        """Build the task type from its section; relative paths start from the task's folder."""
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> TaskType:
+        """Build the task type from what its `manifest` returned."""
+
+
+TASK_TYPES: Mapping[str, TaskTypeClass] = {"classification": ClassificationTask}
+"""Name of each task type and its class."""
 
 
 def build_task_type(name: str, attributes: Mapping[str, Any], folder: Path) -> TaskType:
@@ -43,7 +59,7 @@ def build_task_type(name: str, attributes: Mapping[str, Any], folder: Path) -> T
             mend="use one of these names",
         )
     try:
-        config = ClassificationConfig.model_validate(dict(attributes))
+        config = TASK_TYPES[name].Config.model_validate(dict(attributes))
     except ValidationError as error:
         first = error.errors()[0]
         raise FinetuneError(
@@ -53,7 +69,7 @@ def build_task_type(name: str, attributes: Mapping[str, Any], folder: Path) -> T
             expected=first["msg"],
             mend="correct it in defs.yaml; words such as yes, no and on need quotes there",
         ) from error
-    return ClassificationTask.from_config(config, folder)
+    return TASK_TYPES[name].from_config(config, folder)
 
 
 def task_type_from_manifest(manifest: Mapping[str, Any]) -> TaskType:
@@ -62,8 +78,8 @@ def task_type_from_manifest(manifest: Mapping[str, Any]) -> TaskType:
     Raises:
         FinetuneError: when the manifest is of an unknown task type or was written by another version.
     """
-    name = manifest.get("task_type")
-    if name != "classification":
+    name = str(manifest.get("task_type"))
+    if name not in TASK_TYPES:
         raise FinetuneError(
             "manifest is of an unknown task type",
             where="task type manifest",
@@ -71,4 +87,4 @@ def task_type_from_manifest(manifest: Mapping[str, Any]) -> TaskType:
             expected=", ".join(TASK_TYPES),
             mend="serve this release with the version that made it",
         )
-    return ClassificationTask.from_manifest(manifest)
+    return TASK_TYPES[name].from_manifest(manifest)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -84,6 +84,8 @@ class ClassificationTask:
         taxonomy: the labels.
         photo_folder: where local photos are; None in serving, where only remote ones can be used.
     """
+
+    Config: ClassVar[type[BaseModel]] = ClassificationConfig
 
     config: ClassificationConfig
     taxonomy: Taxonomy
@@ -243,6 +245,10 @@ class ClassificationTask:
                 mend=f"send it under one of the names {names}",
             )
         return messages
+
+    def examples(self, record: RawRecord) -> list[Example | Rejection]:
+        """Turn a raw record into its one example, or say why not."""
+        return [self.example(record)]
 
     def example(self, record: RawRecord) -> Example | Rejection:
         """Turn a raw record into an example, or say why not. Never raises for bad input.

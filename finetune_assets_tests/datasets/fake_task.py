@@ -26,6 +26,9 @@ class FakeTask:
     def aliases(self) -> Mapping[str, list[str]]:
         return {"id": ["id", "recordId"], "text": ["text", "notes"], "label": ["label"]}
 
+    def examples(self, record: RawRecord) -> list[Example | Rejection]:
+        return [self.example(record)]
+
     def example(self, record: RawRecord) -> Example | Rejection:
         text, label = record.fields.get("text"), record.fields.get("label")
         record_id = str(record.fields.get("id") or record.source)

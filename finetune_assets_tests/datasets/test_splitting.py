@@ -121,6 +121,15 @@ def test_splitting_again_changes_nothing(items: list[Item], previous: dict[int, 
     assert memory(again, remembered) == remembered
 
 
+def test_what_hangs_on_an_item_set_aside_keeps_its_place_in_every_later_version() -> None:
+    # Found by hypothesis: 18 is set aside; 0 was tied to training through 18 alone, and lost its place one version on.
+    items = [Item(0, "a", ("v",), True), Item(1, "a", ("w",)), Item(18, "a", ("v", "w"), True)]
+    previous = {1: TRAIN, 18: TEST}
+    once = split(items, previous)
+    assert once == ({0: TEST, 1: TRAIN}, {18: "tied_across_splits"})
+    assert split(items, memory(once, previous)) == once
+
+
 @settings(max_examples=200)
 @given(tables, tables, configs)
 def test_growth_moves_nothing(items: list[Item], more: list[Item], config: SplitConfig) -> None:
