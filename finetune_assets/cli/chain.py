@@ -69,7 +69,7 @@ def run_chain(
         spec: the task.
         instance: the shared instance.
         home: the platform's home.
-        limit: read only the first N records; 0 reads all.
+        limit: take a stratified subset of about this many examples; 0 takes all.
         until: the last asset to make; "" makes the whole chain.
         overrides: values to try.
         on_event: called with each event of the run.

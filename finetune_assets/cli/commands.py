@@ -15,30 +15,27 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
-from rich.console import Console
 
+from finetune_assets.cli.common import EXIT_ERROR, EXIT_GATE, EXIT_STOPPED, AsJson, TaskName, err, out
+from finetune_assets.cli.common import find_task as _task
+from finetune_assets.cli.common import home_folder as _home
+from finetune_assets.cli.data_commands import data
+from finetune_assets.cli.taxonomy_commands import taxonomy
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.storage.errors import StorageError
-from finetune_assets.storage.home import Home
 
 if TYPE_CHECKING:
     from finetune_assets.cli.running import RunResult
     from finetune_assets.lineage.task_config import TaskSpec
 
-EXIT_ERROR = 1
-EXIT_GATE = 3
-EXIT_STOPPED = 130
 _COLLECT_AFTER = 100_000  # new objects; Python's own figure is 700
 
 app = typer.Typer(
     name="finetune", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
 )
-# Piped output has no width of its own; tables need one.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+app.add_typer(data)
+app.add_typer(taxonomy)
 
-TaskName = Annotated[str, typer.Argument(help="The task, as `finetune tasks` lists it.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Sets = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads the annotation
     typer.Option(
@@ -66,25 +63,10 @@ def _plain(problem: object) -> str:
     return str(problem).replace("[", r"\[")
 
 
-def _home() -> Home:
-    return Home.from_environment(os.environ).ensure()
-
-
 def _tasks() -> "dict[str, TaskSpec]":
     from finetune_assets.component import known_tasks
 
     return known_tasks(os.environ)
-
-
-def _task(name: str) -> "TaskSpec":
-    from finetune_assets.component import known_tasks
-
-    tasks = known_tasks(os.environ, wanted=name)
-    if name not in tasks:
-        raise FinetuneError(
-            "task is not known", found=name, expected=f"one of {', '.join(tasks)}", mend="see `finetune tasks`"
-        )
-    return tasks[name]
 
 
 @contextmanager
@@ -108,7 +90,9 @@ def _overrides(sets: list[str] | None) -> dict[str, str]:
 @app.command()
 def run(
     task: TaskName,
-    limit: Annotated[int, typer.Option(min=0, help="Read only the first N records; makes the run an experiment.")] = 0,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Take about N examples, every label in its share; makes the run an experiment.")
+    ] = 0,
     until: Annotated[str, typer.Option(help="Stop after this asset, such as validated_splits.")] = "",
     sets: Sets = None,
 ) -> None:

@@ -7,45 +7,57 @@ read = accepted + quarantined + duplicates.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from finetune_assets.datasets.balance import BALANCED_AWAY, cut_to_balance
 from finetune_assets.datasets.config import DatasetConfig
-from finetune_assets.datasets.leakage import measure_leakage
+from finetune_assets.datasets.copies import copies_of
+from finetune_assets.datasets.engines import prepared_batches
+from finetune_assets.datasets.leak_proof import Decision, decide_splits, guard_evaluation
+from finetune_assets.datasets.near_duplicates import Sketches
 from finetune_assets.datasets.quarantine import QuarantineWriter
+from finetune_assets.datasets.rendered import finish_rendering
 from finetune_assets.datasets.row_table import RowTable
-from finetune_assets.datasets.split_files import ASSIGNMENTS, read_assignments, write_assignments
+from finetune_assets.datasets.split_files import (
+    ASSIGNMENTS,
+    NEAR_DUPLICATES,
+    read_assignments,
+    write_assignments,
+    write_near_pairs,
+)
 from finetune_assets.datasets.split_files import read_examples as read_examples
 from finetune_assets.datasets.split_writer import SplitWriter
-from finetune_assets.datasets.splitting import NOWHERE, assign_splits
+from finetune_assets.datasets.splitting import NOWHERE
 from finetune_assets.records.digests import digest_of
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets.records.example import Example, RawRecord, Rejection
 from finetune_assets.records.task_type import TaskType
 from finetune_assets.storage.files import explain_full_disk, write_json_atomic
 
 # Part of the input key: raise it when the same records would give other splits.
-BUILD_VERSION = 2
+BUILD_VERSION = 3
 
 _PROGRESS_ROWS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class SplitSummary:
-    """What a build made: read + expanded = accepted + quarantined + duplicates.
+    """What a build made: read + expanded = accepted + quarantined + duplicates + outside_limit.
 
     Attributes:
         read: raw records.
         expanded: examples beyond the first of each record, where one record gives several.
-        accepted: examples in the splits.
+        accepted: examples in the splits, augmented copies left out.
         quarantined: rows in `quarantine.jsonl`.
         duplicates: rows in `duplicates.jsonl`.
         conflicts: inputs with different answers, in `conflicts.jsonl`.
         reasons: quarantined rows by reason code, sorted by code.
-        splits: examples by split.
+        splits: examples by split, augmented copies included.
+        augmented: reworded copies among the training rows, on top of the accepted examples.
+        outside_limit: sound rows outside of the smoke subset, where a limit was given.
+        near_duplicate_pairs: pairs in `near_duplicates.jsonl`, set-aside rows included.
         components: leak groups among the examples.
         largest_component: examples in the largest leak group.
     """
@@ -58,6 +70,9 @@ class SplitSummary:
     reasons: dict[str, int]
     splits: dict[str, int]
     expanded: int = 0
+    augmented: int = 0
+    outside_limit: int = 0
+    near_duplicate_pairs: int = 0
     components: int = 0
     largest_component: int = 0
 
@@ -66,13 +81,14 @@ class SplitSummary:
         return asdict(self)
 
 
-def split_inputs_key(records_digest: str, task: TaskType, config: DatasetConfig) -> str:
+def split_inputs_key(records_digest: str, task: TaskType, config: DatasetConfig, *, limit: int = 0) -> str:
     """Return the digest of all that decides the splits, apart from earlier assignments.
 
     Args:
         records_digest: digest of the raw records.
         task: its manifest counts, with labels, prompts and aliases.
         config: its split, slices and conflict rule count; the source's part is in the records.
+        limit: size of a smoke subset; 0 takes all.
 
     Returns:
         64 hex digits.
@@ -81,8 +97,11 @@ def split_inputs_key(records_digest: str, task: TaskType, config: DatasetConfig)
         {
             "build": BUILD_VERSION,
             "records": records_digest,
+            "limit": limit,
             "task_type": task.manifest(),
-            "dataset": config.model_dump(mode="json", include={"split", "slices", "conflicts", "render"}),
+            "dataset": config.model_dump(
+                mode="json", include={"split", "slices", "conflicts", "render", "filters", "balance", "augment"}
+            ),
         }
     )
 
@@ -94,14 +113,15 @@ def build_splits(
     config: DatasetConfig,
     *,
     previous: Path | None = None,
+    limit: int = 0,
     on_progress: Callable[[int], None] | None = None,
 ) -> SplitSummary:
     """Build the splits and write them, with their evidence, into `out`.
 
     Files: `examples.jsonl`, `assignments.jsonl`, `quarantine.jsonl` and `.parquet`, `duplicates.jsonl`,
-    `conflicts.jsonl`, a folder for each rendered format with `train.jsonl`, `validation.jsonl` and `test.jsonl` each,
-    `statistics.json`, `certificate.json`. The same records, task, configuration and earlier assignments give the
-    same bytes; the assignments do not depend on the order of the records.
+    `conflicts.jsonl`, a folder for each rendered format with `train.jsonl`, `validation.jsonl` and `test.jsonl`
+    each, `statistics.json`, `near_duplicates.jsonl`, `certificate.json`. The same records, task, configuration and
+    earlier assignments give the same bytes; the assignments do not depend on the order of the records.
 
     Args:
         records: `records.jsonl` as `ingest` wrote it.
@@ -109,7 +129,8 @@ def build_splits(
         task: turns records into examples.
         config: split, slices, conflict rule.
         previous: `assignments.jsonl` of the version before this one.
-        on_progress: called with the rows done so far in the first pass, every 5,000 rows and at the end.
+        limit: split a stratified subset of about this many examples, whole leak groups; 0 takes all.
+        on_progress: called with the rows done so far in the first pass, about every 5,000 rows and at the end.
 
     Returns:
         The counts.
@@ -119,10 +140,7 @@ def build_splits(
         StorageError: when the disk is full.
     """
     with explain_full_disk(out):
-        outcome = _write_splits(records, out, task, config, previous, on_progress)
-        leakage = measure_leakage(out)
-        write_json_atomic(out / "certificate.json", leakage.certificate(config.split))
-    return replace(outcome, components=leakage.components, largest_component=leakage.largest_component)
+        return _write_splits(records, out, task, config, previous, limit, on_progress)
 
 
 def _write_splits(
@@ -131,33 +149,62 @@ def _write_splits(
     task: TaskType,
     config: DatasetConfig,
     previous: Path | None,
+    limit: int,
     on_progress: Callable[[int], None] | None,
 ) -> SplitSummary:
-    """Do both passes; the columns that they need are gone when the leakage is measured."""
+    """Do both passes; the columns that decide the splits are gone before the second."""
     earlier = read_assignments(previous)
     with QuarantineWriter(out) as quarantine, RowTable(out, config.render.formats) as rows:
-        read, made = _take_in(records, rows, quarantine, task, config, on_progress)
-        rows.settle(earlier, keep_first=config.conflicts == "keep_first")
-        table, row_of = rows.split_table(frozenset(config.split.evaluation_only))
-        result = assign_splits(table, config.split, earlier)
+        with Sketches(config.split.near_duplicates, out) as sketches:
+            read, made = _take_in(records, rows, sketches, quarantine, task, config, on_progress)
+            rows.settle(earlier, keep_first=config.conflicts == "keep_first")
+            decision = decide_splits(rows, sketches, config.split, earlier, limit=limit)
+            guarded = config.augment.factor and config.split.near_duplicates.enabled
+            guard = guard_evaluation(decision, sketches) if guarded else None
+        table, row_of, result = decision.table, decision.row_of, decision.result
         write_assignments(out / ASSIGNMENTS, result.assignments(table, earlier))
-        set_aside = {row_of[item]: reason for item, reason in result.set_aside.items()}
-        writer = SplitWriter(rows, quarantine, _by_row(len(rows), row_of, result.splits), set_aside)
-        del earlier, table, result, row_of
-        writer.write(out)
+        set_aside: dict[int, str] = {row_of[item]: reason for item, reason in result.set_aside.items()}
+        # After the assignments: a row that balancing leaves out stays assigned to training for good.
+        set_aside |= {row_of[item]: BALANCED_AWAY for item in cut_to_balance(table, result.splits, config.balance)}
+        certificate = _write_evidence(out, decision, rows, config)
+        split_of = _by_row(len(rows), row_of, result.splits)
+        writer = SplitWriter(rows, quarantine, split_of, set_aside, augmenting=config.augment.factor > 0)
+        near_pairs = len(decision.near_pairs)
+        del earlier, table, result, row_of, decision
+        writer.write(out, copies_of(records, rows, split_of, task, config.augment, guard))
     counts = writer.statistics.splits
     _require_rows(records, read, counts, quarantine.reasons)
-    write_json_atomic(out / "statistics.json", writer.statistics.to_json(task.label_levels))
+    rendered = finish_rendering(out, config.render, counts)
+    write_json_atomic(out / "statistics.json", {**writer.statistics.to_json(task.label_levels), **rendered})
     return SplitSummary(
         read=read,
-        accepted=sum(counts.values()),
+        accepted=sum(counts.values()) - writer.augmented,
+        augmented=writer.augmented,
         quarantined=quarantine.count,
         duplicates=writer.duplicates,
         expanded=made - read,
         conflicts=writer.conflicts,
         reasons=dict(sorted(quarantine.reasons.items())),
         splits=counts,
+        outside_limit=writer.outside_limit,
+        near_duplicate_pairs=near_pairs,
+        components=certificate["components"],
+        largest_component=certificate["largest_component"],
     )
+
+
+def _write_evidence(out: Path, decision: Decision, rows: RowTable, config: DatasetConfig) -> dict[str, Any]:
+    """Write the certificate and the near-duplicates, by content key; return the certificate."""
+    certificate = decision.certificate(config.split)
+    write_json_atomic(out / "certificate.json", certificate)
+    write_near_pairs(
+        out / NEAR_DUPLICATES,
+        (
+            (rows.keys[rows.key_of[one]], rows.keys[rows.key_of[other]], similarity)
+            for one, other, similarity in decision.near_pairs
+        ),
+    )
+    return certificate
 
 
 def _by_row(count: int, row_of: Sequence[int], splits: bytearray) -> bytearray:
@@ -171,6 +218,7 @@ def _by_row(count: int, row_of: Sequence[int], splits: bytearray) -> bytearray:
 def _take_in(
     records: Path,
     rows: RowTable,
+    sketches: Sketches,
     quarantine: QuarantineWriter,
     task: TaskType,
     config: DatasetConfig,
@@ -178,40 +226,19 @@ def _take_in(
 ) -> tuple[int, int]:
     """Turn every record into spooled examples or rejections; return how many records and how many items there were."""
     read = made = 0
-    with records.open(encoding="utf-8", newline="\n") as lines:
-        for line in lines:
-            read += 1
-            record = RawRecord.from_json(json.loads(line))
-            for item in task.examples(record):
-                made += 1
-                if isinstance(item, Rejection):
-                    quarantine.add(item)
-                else:
-                    rows.add(_with_groups_and_slices(item, record.fields, config))
-            if on_progress and read % _PROGRESS_ROWS == 0:
-                on_progress(read)
+    for batch in prepared_batches(records, task, config):
+        for rejection in batch.rejections:
+            quarantine.add(rejection)
+        rows.take(batch)
+        sketches.take(batch.sketches)
+        told = read // _PROGRESS_ROWS
+        read += batch.read
+        made += batch.made
+        if on_progress and read // _PROGRESS_ROWS > told:
+            on_progress(read)
     if on_progress:
         on_progress(read)
     return read, made
-
-
-def _with_groups_and_slices(example: Example, fields: Mapping[str, Any], config: DatasetConfig) -> Example:
-    """Add the leak groups and slices that the dataset's configuration declares."""
-    if not config.split.group_fields and not config.slices:
-        return example
-    groups = {f"{name}={value}" for name in config.split.group_fields for value in _values(fields.get(name))}
-    slices = {name for name, rule in config.slices.items() if str(rule.equals) in _values(fields.get(rule.field))}
-    return replace(
-        example,
-        groups=tuple(sorted(groups.union(example.groups))),
-        slices=tuple(sorted(slices.union(example.slices))),
-    )
-
-
-def _values(value: Any) -> list[str]:
-    """Return a field's values as texts: of a list each, of nothing none."""
-    items = value if isinstance(value, list) else [value]
-    return [text for item in items if item is not None and (text := str(item).strip())]
 
 
 def _require_rows(records: Path, read: int, splits: Mapping[str, int], reasons: Mapping[str, int]) -> None:

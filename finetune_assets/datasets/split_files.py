@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import SPLITS, Example
+from finetune_assets.records.json_lines import decode_line
 
 EXAMPLES = "examples.jsonl"
 ASSIGNMENTS = "assignments.jsonl"
+NEAR_DUPLICATES = "near_duplicates.jsonl"
 CHAT = "chat"
 GEMINI = "gemini"
 
@@ -39,11 +40,11 @@ def read_rows(folder: Path, split: str | None = None) -> Iterator[dict[str, Any]
     """
     if split is not None and split not in SPLITS:
         raise FinetuneError("split is unknown", found=split, expected=", ".join(SPLITS), mend="use one of these names")
-    prefix = split_prefix(split) if split else "{"
-    with (folder / EXAMPLES).open(encoding="utf-8", newline="\n") as lines:
+    prefix = split_prefix(split).encode() if split else b"{"
+    with (folder / EXAMPLES).open("rb", buffering=1 << 20) as lines:
         for line in lines:
             if line.startswith(prefix):
-                yield json.loads(line)
+                yield decode_line(line)
 
 
 def read_examples(folder: Path, split: str | None = None) -> Iterator[Example]:
@@ -69,10 +70,10 @@ def read_assignments(path: Path | None) -> dict[bytes, int]:
     found: dict[bytes, int] = {}
     if path is None:
         return found
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb", buffering=1 << 20) as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                row = json.loads(line)
+                row = decode_line(line)
                 found[bytes.fromhex(row["content_key"])] = _SPLIT_NUMBER[row["split"]]
             except (ValueError, KeyError, TypeError) as error:
                 raise FinetuneError(
@@ -89,3 +90,25 @@ def write_assignments(path: Path, assignments: Mapping[bytes, int]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as out:
         for key in sorted(assignments):
             out.write(f'{{"content_key":"{key.hex()}","split":"{SPLITS[assignments[key]]}"}}\n')
+
+
+def write_near_pairs(path: Path, pairs: Iterable[tuple[bytes, bytes, float]]) -> None:
+    """Write pairs of near-duplicates: two content keys and their similarity."""
+    with path.open("w", encoding="utf-8", newline="\n") as out:
+        for one, other, similarity in pairs:
+            out.write(f'{{"content_keys":["{one.hex()}","{other.hex()}"],"similarity":{similarity:.6f}}}\n')
+
+
+def read_near_pairs(folder: Path) -> Iterator[tuple[str, str, float]]:
+    """Yield the pairs of near-duplicates of a split dataset: two content keys (64 hex digits) and their similarity.
+
+    Rows that were set aside are among them.
+
+    Raises:
+        OSError: when the file cannot be read.
+    """
+    with (folder / NEAR_DUPLICATES).open("rb") as lines:
+        for line in lines:
+            row = decode_line(line)
+            one, other = row["content_keys"]
+            yield one, other, row["similarity"]

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from finetune_assets.datasets.balance import BALANCED_AWAY
+from finetune_assets.datasets.copies import Copy, with_origin_group
 from finetune_assets.datasets.quarantine import QuarantineWriter
-from finetune_assets.datasets.row_table import CONFLICT, DUPLICATE, DUPLICATE_ID, KEPT, RowTable, SpooledRow
+from finetune_assets.datasets.row_table import CONFLICT, DUPLICATE, DUPLICATE_ID, RowTable, SpooledRow
 from finetune_assets.datasets.split_files import EXAMPLES, split_prefix
-from finetune_assets.datasets.splitting import NOWHERE, SetAside
+from finetune_assets.datasets.splitting import NOWHERE, TRAIN
 from finetune_assets.datasets.statistics import SplitStatistics
 from finetune_assets.records.example import SPLITS, Rejection, SourceRef
+
+# A format that has nothing to say of an example.
+_NOTHING = b"\n"
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -27,27 +32,39 @@ class SplitWriter:
         quarantine: takes the rows that have no place.
         split_of: the split's number, by row; NOWHERE for rows without a split.
         set_aside: why a kept row has no split, by row.
+        augmenting: True when copies of training rows follow; the rows then say that they share a leak group with them.
 
     Attributes:
         statistics: counts of the rows written.
         duplicates: rows written to `duplicates.jsonl`.
         conflicts: inputs written to `conflicts.jsonl`.
+        outside_limit: sound rows that are neither in a split nor set aside: outside of a smoke subset.
+        augmented: copies among the training rows.
     """
 
     def __init__(
-        self, rows: RowTable, quarantine: QuarantineWriter, split_of: bytearray, set_aside: Mapping[int, SetAside]
+        self,
+        rows: RowTable,
+        quarantine: QuarantineWriter,
+        split_of: bytearray,
+        set_aside: Mapping[int, str],
+        *,
+        augmenting: bool = False,
     ) -> None:
-        self.statistics = SplitStatistics(rows.labels, rows.label_paths, rows.slice_sets)
+        self.statistics = SplitStatistics(rows.labels, rows.label_paths, rows.slice_sets, rows.traits)
         self.duplicates = 0
         self.conflicts = 0
+        self.outside_limit = 0
+        self.augmented = 0
+        self._augmenting = augmenting
         self._rows = rows
         self._quarantine = quarantine
         self._split_of = split_of
         self._set_aside = set_aside
         self._conflicting: dict[int, list[dict[str, Any]]] = defaultdict(list)
 
-    def write(self, out: Path) -> None:
-        """Write all files but the assignments, the statistics and the certificate."""
+    def write(self, out: Path, copies: Iterable[Copy] = ()) -> None:
+        """Write all files but the assignments, the statistics and the certificate; copies come last."""
         with ExitStack() as stack:
             examples = stack.enter_context((out / EXAMPLES).open("wb", buffering=1 << 20))
             duplicates = stack.enter_context(_text_file(out / "duplicates.jsonl"))
@@ -58,15 +75,28 @@ class SplitWriter:
                 if split == NOWHERE:
                     self._write_other(number, row, duplicates)
                     continue
-                examples.write(prefixes[split] + row.example[1:] + b"\n")
-                for files, line in zip(rendered, row.rendered, strict=True):
-                    files[split].write(line + b"\n")
+                line = with_origin_group(row.example) if self._augmenting and split == TRAIN else row.example
+                examples.write(prefixes[split] + line[1:])
+                _write_rendered(rendered, split, row)
                 self._count(number, split)
+            for copy in copies:
+                examples.write(prefixes[TRAIN] + copy.row.example[1:])
+                _write_rendered(rendered, TRAIN, copy.row)
+                self._count_copy(copy)
         self._write_conflicts(out / "conflicts.jsonl")
 
     def _count(self, number: int, split: int) -> None:
         rows = self._rows
-        self.statistics.add(split, rows.label_of[number], rows.slices_of[number], rows.lengths[number])
+        self.statistics.add(
+            split, rows.label_of[number], rows.slices_of[number], rows.lengths[number], rows.traits_of[number]
+        )
+
+    def _count_copy(self, copy: Copy) -> None:
+        rows = self._rows
+        traits = rows.traits[rows.traits_of[copy.origin]]._replace(origin="augmented")
+        label, slices = rows.label_of[copy.origin], rows.slices_of[copy.origin]
+        self.statistics.add(TRAIN, label, slices, copy.length, rows.trait_number(traits))
+        self.augmented += 1
 
     def _write_other(self, number: int, row: SpooledRow, duplicates: TextIO) -> None:
         facts = row.facts()
@@ -81,8 +111,14 @@ class SplitWriter:
         elif state == DUPLICATE_ID:
             mend = "give each record an id of its own, or remove the outdated record"
             self._reject(facts, "duplicate_id", facts["record_id"], "an id of its own", mend)
-        elif state == KEPT:
+        elif number not in self._set_aside:
+            self.outside_limit += 1
+        else:
             reason = self._set_aside[number]
+            if reason == BALANCED_AWAY:
+                mend = "nothing, or raise dataset.balance.max_per_class"
+                self._reject(facts, reason, facts["label"], "fewer training rows of this label", mend)
+                return
             ties = ", ".join([*facts["groups"], *facts["slices"]])
             mend = "nothing, unless the group or slice is wrong; moving a row would leak it into the scores"
             self._reject(facts, reason, ties, "leak groups within one split", mend)
@@ -134,6 +170,12 @@ def _place(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text_file(path: Path) -> TextIO:
     return path.open("w", encoding="utf-8", newline="\n")
+
+
+def _write_rendered(rendered: Sequence[Sequence[BinaryIO]], split: int, row: SpooledRow) -> None:
+    for files, line in zip(rendered, row.rendered, strict=True):
+        if line != _NOTHING:
+            files[split].write(line)
 
 
 def _rendered_files(stack: ExitStack, folder: Path) -> list[BinaryIO]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finetune_assets.datasets.render import template_hash
+from finetune_assets.datasets.text_templates import text_template
 from finetune_assets.lineage.runtime import MAIN, PLATFORM_TASK, StageBook, TaskRun
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.task_type import TaskType
@@ -52,7 +53,9 @@ def find_base(task: TaskRun) -> Base:
         artifact = shared.result(EMBEDDED_STAGE)
         return Base("embedded", artifact.path, artifact.digest, chat_template_of(artifact.path))
     folder = _local_folder(config, task.folder)
-    return Base(config.base_model, folder, weights_digest(folder), chat_template_of(folder))
+    template = task.config.dataset.render.template
+    stand_in = None if template == "model" else text_template(template).source
+    return Base(config.base_model, folder, weights_digest(folder), chat_template_of(folder, stand_in))
 
 
 def _local_folder(config: TuningConfig, start: Path) -> Path:
@@ -79,11 +82,15 @@ def _local_folder(config: TuningConfig, start: Path) -> Path:
     return Path(path)
 
 
-def chat_template_of(folder: Path) -> str:
+def chat_template_of(folder: Path, stand_in: str | None = None) -> str:
     """Return the chat template of a model's tokenizer.
 
+    Args:
+        folder: the model's files.
+        stand_in: the template to use where the tokenizer has none.
+
     Raises:
-        FinetuneError: when the tokenizer has none.
+        FinetuneError: when there is neither.
     """
     template = folder / "chat_template.jinja"
     if template.is_file():
@@ -91,10 +98,13 @@ def chat_template_of(folder: Path) -> str:
     config = folder / "tokenizer_config.json"
     text = json.loads(config.read_text(encoding="utf-8")).get("chat_template") if config.is_file() else None
     if not isinstance(text, str):
+        if stand_in is not None:
+            return stand_in
         raise FinetuneError(
             "base model's tokenizer has no chat template",
             where=str(folder),
             expected="chat_template.jinja, or chat_template in tokenizer_config.json",
-            mend="take the instruction-tuned model, or put a chat_template.jinja into the folder",
+            mend="take the instruction-tuned model, put a chat_template.jinja into the folder, or name a shipped one "
+            "in dataset.render.template",
         )
     return text

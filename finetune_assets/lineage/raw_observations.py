@@ -49,7 +49,6 @@ def read_source(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
         "code": CODE_VERSION,
         "source": source_identity(source, task.folder),
         "aliases": {name: list(names) for name, names in aliases.items()},
-        "limit": task.options.limit,
     }
     key = digest_of(identity)[:20]
     known = task.artifacts.find(STAGE, key)
@@ -61,7 +60,6 @@ def read_source(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
             task.folder,
             aliases,
             staging.path,
-            limit=task.options.limit or None,
             on_progress=lambda rows: say(f"{rows} rows read"),
         )
         write_json_atomic(staging.path / "summary.json", summary.to_json())
@@ -83,13 +81,30 @@ def describe(artifact: Artifact) -> dict[str, Any]:
         "rows_quarantined": summary["quarantined"],
         "quarantine_reasons": show.counts(summary["reasons"], name="reason"),
         "source_files": show.table([_file_row(item) for item in summary["files"]]),
+        "noticed": show.counts(summary["notes"], name="what"),
         "records": dg.MetadataValue.path(str(artifact.file("records.jsonl"))),
         "quarantine": dg.MetadataValue.path(str(artifact.file("quarantine.jsonl"))),
     }
 
 
 def _file_row(item: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in item.items() if not isinstance(value, dict | list)}
+    """Return one source file as a row whose columns are the same for every file."""
+    dialect = ", ".join(f"{name} {value!r}" for name, value in (item.get("dialect") or {}).items())
+    plain = {name: item.get(name) or "" for name in ("name", "format", "packing")}
+    return {**plain, "bytes": item["bytes"], "rows": item["rows"], "dialect": dialect, "fault": item.get("fault") or ""}
+
+
+def _files_usable(task: TaskRun, artifact: Artifact) -> Evidence:
+    summary = summary_of(artifact)
+    faulty = [_file_row(item) for item in summary["files"] if item.get("fault")]
+    passed_over = {name: count for name, count in summary["notes"].items() if name.startswith("skipped_")}
+    told = "".join(f", {count} {name.replace('_', ' ')}" for name, count in sorted(passed_over.items()))
+    return Evidence(
+        passed=not faulty,
+        summary=f"{len(summary['files'])} source files, {len(faulty)} cannot be used{told}",
+        numbers={"files": len(summary["files"]), "unusable": len(faulty), **passed_over},
+        rows=[{"file": row["name"], "fault": row["fault"]} for row in faulty],
+    )
 
 
 def _quarantine_share(task: TaskRun, artifact: Artifact) -> Evidence:
@@ -135,5 +150,11 @@ def build_asset_checks(spec: TaskSpec) -> dg.AssetChecksDefinition:
                 _counts_conserved,
             ),
             Check("readable", "Not more rows in quarantine than the YAML allows.", _quarantine_share),
+            Check(
+                "files_usable",
+                "Source files that cannot be used, one row of quarantine each.",
+                _files_usable,
+                gate=False,
+            ),
         ],
     )

@@ -8,10 +8,20 @@ from finetune_assets.datasets.config import DatasetConfig
 from finetune_assets.evaluation.config import GateConfig
 from finetune_assets.releases.config import ReleaseConfig
 from finetune_assets.task_types.classification import ClassificationConfig
+from finetune_assets.task_types.question_answering import QuestionAnsweringConfig
+from finetune_assets.task_types.routing import RoutingConfig
+from finetune_assets.task_types.source_code_config import SourceCodeConfig
+from finetune_assets.task_types.transcription import TranscriptionConfig
 from finetune_assets.tuning.config import TuningConfig
 
 # The section of each task type in defs.yaml.
-SECTIONS: dict[str, type[BaseModel]] = {"classification": ClassificationConfig}
+SECTIONS: dict[str, type[BaseModel]] = {
+    "classification": ClassificationConfig,
+    "question_answering": QuestionAnsweringConfig,
+    "routing": RoutingConfig,
+    "source_code": SourceCodeConfig,
+    "transcription": TranscriptionConfig,
+}
 # Task types whose answers this platform can score.
 JUDGED = frozenset({"classification"})
 TASK_PATTERN = r"^[a-z][a-z0-9_]{0,40}$"
@@ -27,7 +37,7 @@ class TaskConfig(BaseModel):
         pattern=r"^$|" + TASK_PATTERN,
         description="Name of the task and of its group in the graph; empty takes the folder's name.",
     )
-    task_type: Literal["classification"] = Field(
+    task_type: Literal["classification", "question_answering", "routing", "source_code", "transcription"] = Field(
         description="The shape of the task, which decides how records are read."
     )
     description: str = Field(default="", description="What the task is for, shown in the graph.")
@@ -35,6 +45,18 @@ class TaskConfig(BaseModel):
     dataset: DatasetConfig = Field(description="Source, cleaning rules, split and slices.")
     classification: ClassificationConfig | None = Field(
         default=None, description="Taxonomy, fields and prompt; needed when task_type is classification."
+    )
+    question_answering: QuestionAnsweringConfig | None = Field(
+        default=None, description="Fields, cleaning, languages and prompt of a task of questions and answers."
+    )
+    routing: RoutingConfig | None = Field(
+        default=None, description="Kind of records, tools, rules and prompt; needed when task_type is routing."
+    )
+    source_code: SourceCodeConfig | None = Field(
+        default=None, description="Strategies, languages, filters, review limits and prompt of a task on source code."
+    )
+    transcription: TranscriptionConfig | None = Field(
+        default=None, description="Filters, error detector and prompt of a task of that type."
     )
     tuning: TuningConfig = Field(default_factory=TuningConfig, description="Base model and hyperparameters.")
     evaluation: GateConfig = Field(default_factory=GateConfig, description="What a candidate must show to be released.")
@@ -50,6 +72,12 @@ class TaskConfig(BaseModel):
                 required = [field for field, info in model.model_fields.items() if info.is_required()]
                 if required:
                     raise ValueError(f"task_type {name} needs a section `{name}:` with {', '.join(required)}")
+        return self
+
+    @model_validator(mode="after")
+    def _local_tuning_gets_its_rows(self) -> "TaskConfig":
+        if self.is_judged and self.tuning.backend == "local" and "chat" not in self.dataset.render.formats:
+            raise ValueError("dataset.render.formats needs `chat`: tuning.backend local reads it")
         return self
 
     def type_section(self) -> BaseModel:

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from finetune_assets.datasets.rendered import rendered_files
 from finetune_assets.lineage import show
 from finetune_assets.lineage.checks import Check, Evidence, build_checks
 from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task
@@ -48,7 +49,7 @@ def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
 def upload(task: TaskRun) -> tuple[Artifact, bool]:
     """Copy the rendered rows of the splits, or take over an equal copy."""
     splits = task.result(SPLITS)
-    names = [f"{form}/{split}.jsonl" for form in task.config.dataset.render.formats for split in UPLOADED_SPLITS]
+    names = [name for split in UPLOADED_SPLITS for name in rendered_files(task.config.dataset.render, split)]
     content = {name: splits.manifest["files"][name]["sha256"] for name in names}
     key = digest_of({"files": content, "code": CODE_VERSION})[:20]
     known = task.artifacts.find(STAGE, key)

@@ -10,8 +10,13 @@ from typing import Any
 import dagster as dg
 
 from finetune_assets.datasets.build import build_splits, split_inputs_key
+from finetune_assets.datasets.certificate import certificate_table
+from finetune_assets.datasets.rendered import PREVIEW
+from finetune_assets.datasets.split_files import NEAR_DUPLICATES
 from finetune_assets.evaluation.charts import label_bars_png
 from finetune_assets.lineage import show
+from finetune_assets.lineage.dataset_manifest import TASK_TYPE_FILE, made_from
+from finetune_assets.lineage.distributions import distribution_tables
 from finetune_assets.lineage.raw_observations import STAGE as RAW
 from finetune_assets.lineage.runtime import MAIN, TaskRun, asset_key, materialized, open_task
 from finetune_assets.lineage.task_config import TaskSpec
@@ -55,7 +60,7 @@ def split_examples(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
     """Build the next version of the splits, or take over the head where its inputs are the same."""
     raw = task.result(RAW)
     task_type = task.task_type()
-    inputs_key = split_inputs_key(raw.digest, task_type, task.config.dataset)
+    inputs_key = split_inputs_key(raw.digest, task_type, task.config.dataset, limit=task.options.limit)
     with lease(task.database, f"dataset/{task.task}/{task.namespace}", wait_s=30):
         own = current_head(task.database, task.task, task.namespace)
         if own and own.inputs_key == inputs_key:
@@ -95,12 +100,18 @@ def _build(task: TaskRun, raw: Artifact, inputs_key: str, previous: Path | None,
             task.task_type(),
             task.config.dataset,
             previous=previous,
+            limit=task.options.limit,
             on_progress=lambda rows: say(f"{rows} examples made"),
         )
         write_json_atomic(staging.path / "summary.json", summary.to_json())
         write_atomic(staging.path / LABEL_CHART, _label_chart(read_json(staging.path / "statistics.json")))
-        manifest = {"task": task.task, "inputs_key": inputs_key, "raw": raw.key}
-        return staging.commit(manifest, outside_digest=[LABEL_CHART])
+        manifest = {
+            "task": task.task,
+            "inputs_key": inputs_key,
+            "raw": raw.key,
+            "made_from": made_from(task, raw, staging.path),
+        }
+        return staging.commit(manifest, outside_digest=[LABEL_CHART, TASK_TYPE_FILE])
 
 
 def _label_chart(statistics: dict[str, Any]) -> bytes:
@@ -129,8 +140,14 @@ def describe(artifact: Artifact) -> dict[str, Any]:
         "rows_duplicate": summary["duplicates"],
         "quarantine_reasons": show.counts(summary["reasons"], name="reason"),
         "labels": show.picture(artifact.file(LABEL_CHART).read_bytes(), "rows of each label"),
-        "leakage_certificate": dg.MetadataValue.json(certificate),
-        "train_sample": dg.MetadataValue.path(str(artifact.file("chat/train.jsonl"))),
+        "rows_augmented": summary["augmented"],
+        **distribution_tables(read_json(artifact.file("statistics.json"))),
+        "rows_outside_limit": summary["outside_limit"],
+        "near_duplicate_pairs": summary["near_duplicate_pairs"],
+        "leakage_certificate": dg.MetadataValue.md(certificate_table(certificate)),
+        "leakage_certificate_figures": dg.MetadataValue.json(certificate),
+        "train_sample": dg.MetadataValue.path(str(artifact.file(PREVIEW))),
         "quarantine": dg.MetadataValue.path(str(artifact.file("quarantine.jsonl"))),
         "duplicates": dg.MetadataValue.path(str(artifact.file("duplicates.jsonl"))),
+        "near_duplicates": dg.MetadataValue.path(str(artifact.file(NEAR_DUPLICATES))),
     }

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import field as dataclass_field
-from typing import Any, Literal, TypedDict
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, TypedDict
+
+import orjson
 
 from finetune_assets.records.digests import digest_of
 
@@ -71,6 +76,19 @@ class Attachment:
     mime_type: str
 
 
+def content_digest(
+    messages: Sequence[Message], target: str, attachments: Sequence[Attachment | Mapping[str, str]]
+) -> str:
+    """Return the id of what is learned: SHA-256 (64 hex digits) of the canonical JSON of input, answer and files."""
+    files = [dict(item) if isinstance(item, Mapping) else asdict(item) for item in attachments] if attachments else []
+    named = {"attachments": files, "messages": list(messages), "target": target}
+    try:
+        # All of it is text, of which orjson makes the bytes of `canonical_json` in a tenth of the time.
+        return hashlib.sha256(orjson.dumps(named, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    except TypeError:
+        return digest_of(named)
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """The one canonical training and evaluation record.
@@ -109,13 +127,7 @@ class Example:
     @property
     def example_id(self) -> str:
         """Content hash of what is learned: input, attachments and target (64 hex digits)."""
-        return digest_of(
-            {
-                "messages": list(self.messages),
-                "target": self.target,
-                "attachments": [asdict(item) for item in self.attachments],
-            }
-        )
+        return content_digest(self.messages, self.target, self.attachments)
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form that `from_json` reads back."""
@@ -151,6 +163,64 @@ class Example:
             attachments=tuple(Attachment(**item) for item in data["attachments"]),
             origin=data.get("origin", "observed"),
             facts=data.get("facts", {}),
+        )
+
+
+class PlainExample(NamedTuple):
+    """An example on its way through a batch: the fields of `Example` in a plain tuple, at a fifth of its cost.
+
+    Task types whose rows come by the million may give these from `examples_of_batch`; all others give `Example`.
+
+    Attributes:
+        source: the JSON form of the `SourceRef`.
+    """
+
+    record_id: str
+    content_key: str
+    messages: Sequence[Message]
+    target: str
+    label: str
+    label_path: tuple[str, ...]
+    source: Mapping[str, Any]
+    groups: tuple[str, ...] = ()
+    slices: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    origin: Origin = "observed"
+    facts: Mapping[str, Any] = MappingProxyType({})
+
+    @classmethod
+    def of(cls, example: Example) -> PlainExample:
+        """Return an `Example` as a plain one."""
+        return cls(
+            example.record_id,
+            example.content_key,
+            example.messages,
+            example.target,
+            example.label,
+            example.label_path,
+            example.source.to_json(),
+            example.groups,
+            example.slices,
+            example.attachments,
+            example.origin,
+            example.facts,
+        )
+
+    def to_example(self) -> Example:
+        """Return it as the `Example` that it stands for."""
+        return Example(
+            self.record_id,
+            self.content_key,
+            tuple(self.messages),
+            self.target,
+            self.label,
+            self.label_path,
+            SourceRef(**self.source),
+            self.groups,
+            self.slices,
+            self.attachments,
+            self.origin,
+            dict(self.facts),
         )
 
 

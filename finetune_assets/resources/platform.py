@@ -42,7 +42,9 @@ class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
     head of the dataset or the live release.
     """
 
-    limit: int = Field(default=0, ge=0, description="Read only the first N records; 0 reads all.")
+    limit: int = Field(
+        default=0, ge=0, description="Take a stratified subset of about N examples, whole leak groups; 0 takes all."
+    )
     overrides: dict[str, str] = Field(
         default_factory=dict,
         description="Values that win over environment, defs.yaml and defaults, such as {'tuning.epochs': '3'}.",

@@ -1,4 +1,4 @@
-"""Dataset versions: each task has one head, and it moves by compare-and-set."""
+"""Dataset versions: each task has one head, it moves by compare-and-set, and every version before it is kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from finetune_assets.storage.clock import utc_now
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.errors import StorageError
-from finetune_assets.storage.models import DatasetVersionRow
+from finetune_assets.storage.models import DatasetRestoreRow, DatasetVersionRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Head:
         artifact_key: its artifact.
         digest: its content digest.
         created_at: when it became head.
+        restored_from: number of the version whose rows it has again; None for one that was built.
     """
 
     task: str
@@ -36,13 +37,39 @@ class Head:
     artifact_key: str
     digest: str
     created_at: datetime
+    restored_from: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """What makes a version a restored one.
+
+    Attributes:
+        number: the version whose rows it has again.
+        by: who asked for it.
+    """
+
+    number: int
+    by: str
 
 
 def current_head(db: Database, task: str, namespace: str) -> Head | None:
     """Return the newest version, or None before the first."""
     with db.reading() as session:
         row = _newest(session, task, namespace)
-        return None if row is None else _head(row)
+        return None if row is None else _head(row, _restored_from(session, row.id))
+
+
+def version_history(db: Database, task: str, namespace: str) -> list[Head]:
+    """Return every version, oldest first; the last one is the head."""
+    query = (
+        select(DatasetVersionRow, DatasetRestoreRow.restored_from)
+        .outerjoin(DatasetRestoreRow, DatasetRestoreRow.version_id == DatasetVersionRow.id)
+        .where(DatasetVersionRow.task == task, DatasetVersionRow.namespace == namespace)
+        .order_by(DatasetVersionRow.number)
+    )
+    with db.reading() as session:
+        return [_head(row, restored_from) for row, restored_from in session.execute(query)]
 
 
 def advance_head(
@@ -54,6 +81,7 @@ def advance_head(
     inputs_key: str,
     artifact_key: str,
     digest: str,
+    restore: Restore | None = None,
 ) -> Head:
     """Make a new version the head, provided that the head is still the one that it was built on.
 
@@ -65,6 +93,7 @@ def advance_head(
         inputs_key: digest of what the version was built from.
         artifact_key: its artifact.
         digest: its content digest.
+        restore: says that the version is an older one made head again; kept in the same transaction.
 
     Returns:
         The new head. When the head has these inputs and this digest already, that head, unchanged, whatever number was
@@ -77,7 +106,7 @@ def advance_head(
         with db.session() as session:
             row = _newest(session, task, namespace)
             if row is not None and (row.inputs_key, row.digest) == (inputs_key, digest):
-                return _head(row)
+                return _head(row, _restored_from(session, row.id))
             number = None if row is None else row.number
             if number != expected_number:
                 raise _moved(task, namespace, number, expected_number)
@@ -92,7 +121,11 @@ def advance_head(
             )
             session.add(new)
             session.flush()
-            return _head(new)
+            if restore is not None:
+                session.add(
+                    DatasetRestoreRow(version_id=new.id, restored_from=restore.number, by=restore.by, at=new.created_at)
+                )
+            return _head(new, restore.number if restore else None)
     except IntegrityError as error:  # where transactions do not exclude each other, the unique number decides
         raise _moved(task, namespace, "a newer version", expected_number) from error
 
@@ -107,7 +140,12 @@ def _newest(session: Session, task: str, namespace: str) -> DatasetVersionRow | 
     return session.scalars(query).first()
 
 
-def _head(row: DatasetVersionRow) -> Head:
+def _restored_from(session: Session, version_id: int) -> int | None:
+    query = select(DatasetRestoreRow.restored_from).where(DatasetRestoreRow.version_id == version_id)
+    return session.scalars(query).first()
+
+
+def _head(row: DatasetVersionRow, restored_from: int | None) -> Head:
     return Head(
         task=row.task,
         namespace=row.namespace,
@@ -116,6 +154,7 @@ def _head(row: DatasetVersionRow) -> Head:
         artifact_key=row.artifact_key,
         digest=row.digest,
         created_at=row.created_at,
+        restored_from=restored_from,
     )
 
 

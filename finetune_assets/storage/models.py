@@ -18,10 +18,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The newest migration; known here so that opening an up-to-date database need not load Alembic."""
 
-APPEND_ONLY = ("pointer_history", "release_events", "approvals")
+APPEND_ONLY = ("pointer_history", "release_events", "approvals", "dataset_versions", "dataset_restores")
 """Tables whose rows are evidence: the migration gives them triggers that refuse UPDATE and DELETE."""
 
 
@@ -187,7 +187,7 @@ class TuningIntentRow(Base):
 
 
 class DatasetVersionRow(Base):
-    """A version of a task's dataset; the head of a namespace is the row with the highest `number`."""
+    """A version of a task's dataset; the head of a namespace is the row with the highest `number`. Append-only."""
 
     __tablename__ = "dataset_versions"
     __table_args__ = (UniqueConstraint("task", "namespace", "number"),)
@@ -200,6 +200,18 @@ class DatasetVersionRow(Base):
     artifact_key: Mapped[str]
     digest: Mapped[str]
     created_at: Mapped[datetime]
+
+
+class DatasetRestoreRow(Base):
+    """A version that is an older one made head again, who did it and when; append-only."""
+
+    __tablename__ = "dataset_restores"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("dataset_versions.id"), unique=True)
+    restored_from: Mapped[int]
+    by: Mapped[str]
+    at: Mapped[datetime]
 
 
 class ReportRow(Base):

@@ -15,6 +15,10 @@ from pydantic import BaseModel, ValidationError
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.task_type import TaskType
 from finetune_assets.task_types.classification import ClassificationTask
+from finetune_assets.task_types.question_answering import QuestionAnsweringTask
+from finetune_assets.task_types.routing import RoutingTask
+from finetune_assets.task_types.source_code import SourceCodeTask
+from finetune_assets.task_types.transcription import TranscriptionTask
 
 
 class TaskTypeClass(Protocol):
@@ -32,7 +36,13 @@ class TaskTypeClass(Protocol):
         """Build the task type from what its `manifest` returned."""
 
 
-TASK_TYPES: Mapping[str, TaskTypeClass] = {"classification": ClassificationTask}
+TASK_TYPES: Mapping[str, TaskTypeClass] = {
+    "classification": ClassificationTask,
+    "question_answering": QuestionAnsweringTask,
+    "routing": RoutingTask,
+    "source_code": SourceCodeTask,
+    "transcription": TranscriptionTask,
+}
 """Name of each task type and its class."""
 
 

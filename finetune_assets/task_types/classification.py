@@ -1,78 +1,39 @@
 """Classification: one text (and photos), one label of a taxonomy, answered as compact JSON.
 
-Here belong the section `classification:` of a defs.yaml and the task type that it makes. The fields of each shape of
-taxonomy are in `task_types/shapes.py`.
+Here belongs the task type. Its section of a defs.yaml is in `task_types/classification_config.py`, the fields of each
+shape of taxonomy are in `task_types/shapes.py`, the short way of batches is in `task_types/classification_rows.py`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from finetune_assets.datasets.normalise import content_key
 from finetune_assets.datasets.taxonomy import Fault, Taxonomy
 from finetune_assets.datasets.taxonomy_nodes import tidy
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets.records.example import Example, Message, RawRecord, Rejection
+from finetune_assets.records.example import Example, Message, PlainExample, RawRecord, Rejection
 from finetune_assets.records.task_type import ParsedAnswer
 from finetune_assets.task_types.answers import find_object
-from finetune_assets.task_types.labels import LabelRules, LabelsConfig, join
+from finetune_assets.task_types.classification_config import ClassificationConfig as ClassificationConfig
+from finetune_assets.task_types.classification_rows import PlainRows
+from finetune_assets.task_types.labels import LabelRules, join
 from finetune_assets.task_types.photos import PhotoFault, read_photos
-from finetune_assets.task_types.prompts import FieldFault, Prompt, PromptConfig, build_prompt, text_of
+from finetune_assets.task_types.prompts import FieldFault, Prompt, build_prompt, text_of
 from finetune_assets.task_types.rejections import Rejecter
 from finetune_assets.task_types.shapes import PHOTO_FIELD, SHAPES, Shape
 
 NAME = "classification"
 SCHEMA = "classification/1"
 
-
-class ClassificationConfig(BaseModel):
-    """What a defs.yaml says about a classification task."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    taxonomy: str = Field(
-        min_length=1,
-        description="The taxonomy file, relative to the task's folder or absolute: JSON of domains with attributes and "
-        "progression points, of domains with labels, or of labels alone.",
-    )
-    include_hidden: bool = Field(
-        default=False, description="Whether progression points that the taxonomy marks hidden are legal labels."
-    )
-    aliases: dict[str, list[str]] = Field(
-        default_factory=dict,
-        description="Canonical field name to the names it may have in records and live requests, best first; replaces "
-        "the default list of that field, and may declare further fields.",
-    )
-    prompt: PromptConfig = Field(default_factory=PromptConfig, description="The wording of the question.")
-    target_keys: dict[str, str] = Field(
-        default_factory=dict,
-        description="Level name to its key in the answer's JSON, for instance {domain: area}; levels that are left out "
-        "keep their default key.",
-    )
-    labels: LabelsConfig = Field(default_factory=LabelsConfig, description="Which labels of the taxonomy take part.")
-    label_map: dict[str, dict[str, str]] = Field(
-        default_factory=dict,
-        description="A label as found in the last level to the level names and values that replace it, for instance "
-        "{oos: {domain: meta, label: repeat}}.",
-    )
-    require_record_id: bool = Field(
-        default=True, description="Reject records without an id; otherwise their place in the source becomes their id."
-    )
-    require_photos: bool = Field(default=False, description="Reject records without a photo.")
-    photo_folder: str = Field(
-        default=".", description="Folder of local photos, relative to the task's folder; no photo outside it is used."
-    )
-    identity: list[str] = Field(
-        default_factory=list,
-        description="Fields that, with the photos, make two records the same question; by default the text alone.",
-    )
+Item = Example | Rejection
 
 
 @dataclass(frozen=True)
@@ -250,6 +211,14 @@ class ClassificationTask:
         """Turn a raw record into its one example, or say why not."""
         return [self.example(record)]
 
+    def examples_of_batch(self, records: Sequence[Mapping[str, Any]]) -> Iterator[PlainExample | Sequence[Item]]:
+        """Turn the JSON of many raw records into what `examples` gives, plain ones in a fraction of the time."""
+        return self._plain_rows.examples(records)
+
+    @cached_property
+    def _plain_rows(self) -> PlainRows:
+        return PlainRows(self)
+
     def example(self, record: RawRecord) -> Example | Rejection:
         """Turn a raw record into an example, or say why not. Never raises for bad input.
 
@@ -263,7 +232,7 @@ class ClassificationTask:
         messages = self.prompt.messages(fields)
         if isinstance(messages, FieldFault):
             return reject.for_field(messages)
-        path = self._label(fields)
+        path = self.label_of(fields)
         if isinstance(path, Fault):
             return reject.for_label(path)
         photos = read_photos(fields.get(PHOTO_FIELD), self.photo_folder)
@@ -305,7 +274,12 @@ class ClassificationTask:
             parts[name] = text
         return parts
 
-    def _label(self, fields: Mapping[str, Any]) -> tuple[str, ...] | Fault:
+    def target_of(self, path: tuple[str, ...]) -> str:
+        """Return the answer that teaches a legal path."""
+        return self._targets[path]
+
+    def label_of(self, fields: Mapping[str, Any]) -> tuple[str, ...] | Fault:
+        """Return the label path that a record names, or what is wrong with it."""
         values = [fields.get(name) for name in self.shape.level_fields]
         if (mapped := self.rules.replace(values)) is not None:
             return self.rules.resolve(mapped)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -74,10 +75,19 @@ class Prompt:
     defaults: Mapping[str, str] = field(default_factory=dict)
     whole_numbers: Collection[str] = frozenset()
 
-    @property
+    @cached_property
     def fields(self) -> tuple[str, ...]:
         """The fields that the user prompt names, in the order of their first mention."""
         return tuple(dict.fromkeys(_PLACEHOLDER.findall(self.user)))
+
+    @cached_property
+    def _pieces(self) -> list[str]:
+        """The user prompt, literal text and field names in turn."""
+        return _PLACEHOLDER.split(self.user)
+
+    @cached_property
+    def _opening(self) -> list[Message]:
+        return [{"role": "system", "content": self.system}] if self.system else []
 
     def messages(self, fields: Mapping[str, Any]) -> list[Message] | FieldFault:
         """Ask about one record.
@@ -90,20 +100,35 @@ class Prompt:
         Returns:
             The turns, system first where there is one, or why the record cannot be asked about.
         """
+        if self._single and (quick := self._quick(fields, *self._single)):
+            return quick
         texts: dict[str, str] = {}
         for name in self.fields:
             text = self._text(name, fields.get(name))
             if isinstance(text, FieldFault):
                 return text
             texts[name] = text
-        content = neutralise(_PLACEHOLDER.sub(lambda match: texts[match[1]], self.user))
-        turns: list[Message] = [{"role": "system", "content": self.system}] if self.system else []
-        return [*turns, {"role": "user", "content": content}]
+        pieces = self._pieces.copy()
+        pieces[1::2] = [texts[name] for name in pieces[1::2]]
+        return [*self._opening, {"role": "user", "content": neutralise("".join(pieces))}]
+
+    @cached_property
+    def _single(self) -> tuple[str, str, str] | None:
+        """The one field of the user prompt and the text around it; None where it has several."""
+        several = len(self._pieces) != 3 or self._pieces[1] in self.whole_numbers
+        return None if several else (self._pieces[1], self._pieces[0], self._pieces[2])
+
+    def _quick(self, fields: Mapping[str, Any], name: str, before: str, after: str) -> list[Message] | None:
+        """Ask with one field of plain ASCII text, which can be neither a wrong type nor half a character."""
+        value = fields.get(name)
+        if type(value) is not str or not value.isascii() or not (text := value.strip()):
+            return None
+        return [*self._opening, {"role": "user", "content": neutralise(before + text + after)}]
 
     def _text(self, name: str, value: Any) -> str | FieldFault:
         if name in self.whole_numbers and not _is_whole_number(value):
             value = None
-        if value is None or (isinstance(value, str) and not normalise_text(value)):
+        if value is None or (isinstance(value, str) and _is_blank(value)):
             if name in self.defaults:
                 return self.defaults[name]
             return FieldFault(name, "missing_field", "nothing" if value is None else "blank text", "text")
@@ -118,6 +143,11 @@ class Prompt:
             "whole_numbers": sorted(self.whole_numbers),
             "neutralise": NEUTRALISE_RULE,
         }
+
+
+def _is_blank(text: str) -> bool:
+    """True when `normalise_text` leaves nothing of the text: no visible character. Of ASCII, only white space."""
+    return not text.strip() if text.isascii() else not normalise_text(text)
 
 
 def text_of(name: str, value: Any) -> str | FieldFault:
@@ -146,6 +176,7 @@ def build_prompt(
     known: Collection[str],
     whole_numbers: Collection[str],
     labels: Collection[str],
+    section: str = "classification",
 ) -> Prompt:
     """Build a task's prompt and check its wording.
 
@@ -155,6 +186,7 @@ def build_prompt(
         known: every canonical field name.
         whole_numbers: fields that count as absent unless they hold a whole number.
         labels: the legal answers, for `list_labels`.
+        section: the task type's section of the YAML, for error messages.
 
     Returns:
         The prompt.
@@ -167,30 +199,41 @@ def build_prompt(
     for name in dict.fromkeys([*_PLACEHOLDER.findall(user), *config.defaults]):
         if name not in known:
             _refuse(
+                section,
                 "user",
                 f"{{{name}}}",
                 f"one of the fields {', '.join(sorted(known))}",
                 "rename it, or add it to `aliases`",
             )
     if text_field not in _PLACEHOLDER.findall(user):
-        _refuse("user", user, f"the placeholder {{{text_field}}}", "add it: without it every question is the same")
+        _refuse(
+            section, "user", user, f"the placeholder {{{text_field}}}", "add it: without it every question is the same"
+        )
     for name in _PLACEHOLDER.findall(config.system):
         if name in known:
-            _refuse("system", f"{{{name}}}", "no field of the record", "move the placeholder to `user`")
+            _refuse(section, "system", f"{{{name}}}", "no field of the record", "move the placeholder to `user`")
     for place, text in (
         ("system", config.system),
         ("user", user),
         *(("defaults", text) for text in config.defaults.values()),
     ):
         if neutralise(text) != text:
-            _refuse(place, text, "no control tokens of chat templates", "leave them out: the chat template writes them")
+            _refuse(
+                section,
+                place,
+                text,
+                "no control tokens of chat templates",
+                "leave them out: the chat template writes them",
+            )
     system = config.system.strip()
+    if config.list_labels and not labels:
+        _refuse(section, "list_labels", "true", "a task with a list of legal answers", "leave it out")
     if config.list_labels:
         system = "\n".join([*([system] if system else []), "The legal answers are:", *labels])
     return Prompt(system, user, dict(config.defaults), frozenset(whole_numbers))
 
 
-def _refuse(place: str, found: str, expected: str, mend: str) -> None:
+def _refuse(section: str, place: str, found: str, expected: str, mend: str) -> None:
     raise FinetuneError(
-        "prompt cannot be used", where=f"classification.prompt.{place}", found=found, expected=expected, mend=mend
+        "prompt cannot be used", where=f"{section}.prompt.{place}", found=found, expected=expected, mend=mend
     )

@@ -29,11 +29,9 @@ class Rejecter:
     fields: Mapping[str, Any]
     shape: Shape
 
-    def for_field(self, fault: FieldFault) -> Rejection:
+    def for_field(self, fault: FieldFault, mend: str = "correct the record at its source") -> Rejection:
         """Reject it for a field that cannot be used."""
-        return self._rejection(
-            fault.reason, fault.field, fault.found, fault.expected, "correct the record at its source"
-        )
+        return self._rejection(fault.reason, fault.field, fault.found, fault.expected, mend)
 
     def for_label(self, fault: Fault) -> Rejection:
         """Reject it for its label."""

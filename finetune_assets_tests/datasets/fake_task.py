@@ -58,5 +58,8 @@ class FakeTask:
             return ParsedAnswer(False, problem="unknown_label")
         return ParsedAnswer(True, (value["label"],), value)
 
+    def prompt_manifest(self) -> dict[str, Any]:
+        return {"task_type": "fake", "user": "{text}"}
+
     def manifest(self) -> dict[str, Any]:
         return {"task_type": "fake", "labels": list(self.labels)}

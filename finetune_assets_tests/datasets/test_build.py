@@ -63,13 +63,15 @@ def test_every_file_is_there_and_says_the_same(tmp_path: Path) -> None:
     reasons = {"duplicate_id": 1, "label_conflict": 2, "missing_field": 1, "unknown_label": 1}
     assert (summary.read, summary.accepted, summary.quarantined, summary.duplicates) == (66, 60, 5, 1)
     assert (summary.reasons, summary.conflicts) == (reasons, 1)
-    assert summary.splits == {"train": 42, "validation": 6, "test": 12}
+    assert summary.splits == {"train": 48, "validation": 6, "test": 6}
     assert set(content_of(out)) == {
         "assignments.jsonl",
         "certificate.json",
         "conflicts.jsonl",
         "duplicates.jsonl",
         "examples.jsonl",
+        "near_duplicates.jsonl",
+        "preview.jsonl",
         "quarantine.jsonl",
         "quarantine.parquet",
         "statistics.json",
@@ -96,7 +98,7 @@ def test_every_file_is_there_and_says_the_same(tmp_path: Path) -> None:
 
     statistics = json.loads((out / "statistics.json").read_text())
     assert statistics["labels"] == dict.fromkeys(LABELS, 20)
-    assert statistics["labels_by_split"][LABELS[0]] == {"train": 14, "validation": 2, "test": 4}
+    assert statistics["labels_by_split"][LABELS[0]] == {"train": 16, "validation": 2, "test": 2}
     assert statistics["levels"] == {"label": dict.fromkeys(LABELS, 20)}
     assert statistics["text_characters"]["train"]["min"] == len("Ana ran 1 times.")
     certificate = json.loads((out / "certificate.json").read_text())

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from finetune_assets.datasets.canonical_names import alias_lookup, canonical_fields
 from finetune_assets.datasets.config import SourceConfig
-from finetune_assets.datasets.ingest import IngestSummary, alias_lookup, canonical_fields, ingest, source_identity
+from finetune_assets.datasets.ingest import IngestSummary, ingest, source_identity
 from finetune_assets.datasets.quarantine import QuarantineWriter
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import RawRecord
@@ -20,11 +21,11 @@ from finetune_assets.storage.errors import StorageError
 ALIASES = {"notes": ["notes", "text"], "observation_id": ["id", "observationId"]}
 
 
-def run(folder: Path, lines: list[str], *, aliases: Any = ALIASES, limit: int | None = None, **values: Any) -> Any:
+def run(folder: Path, lines: list[str], *, aliases: Any = ALIASES, **values: Any) -> Any:
     """Ingest the lines and return the summary and the records."""
     (folder / "source.jsonl").write_text("\n".join(lines), encoding="utf-8", newline="")
     out = Path(tempfile.mkdtemp(dir=folder))
-    summary = ingest(SourceConfig(path="source.jsonl", **values), folder, aliases, out, limit=limit)
+    summary = ingest(SourceConfig(path="source.jsonl", **values), folder, aliases, out)
     records = [RawRecord.from_json(json.loads(line)) for line in (out / "records.jsonl").read_text().split("\n")[:-1]]
     return summary, records, out
 
@@ -38,7 +39,7 @@ def test_records_have_canonical_names_and_their_place(tmp_path: Path) -> None:
     out.mkdir()
     summary = ingest(SourceConfig(path="source.json"), tmp_path, ALIASES, out, on_progress=seen.append)
     size = (tmp_path / "source.json").stat().st_size
-    files = [{"name": "source.json", "bytes": size, "rows": 2}]
+    files = [{"name": "source.json", "bytes": size, "rows": 2, "format": "json", "packing": ""}]
     assert summary == IngestSummary(2, 1, 1, {"not_an_object": 1}, files, {})
     assert seen == [2]
     assert json.loads((out / "records.jsonl").read_text()) == {
@@ -103,20 +104,6 @@ def test_quarantine_is_redacted(tmp_path: Path) -> None:
     assert "jane" not in shown
     assert "900123" not in shown
     assert b"900123" not in (out / "quarantine.parquet").read_bytes()
-
-
-def test_a_limit_is_a_sample_of_the_whole_file(tmp_path: Path) -> None:
-    lines = [
-        json.dumps({"id": number, "text": f"row {number}", "label": "ab"[number // 500]}) for number in range(1_000)
-    ]
-    summary, records, _ = run(tmp_path, lines, limit=100)
-    assert (summary.read, summary.accepted) == (100, 100)
-    assert {record.fields["label"] for record in records} == {"a", "b"}
-    _, shuffled, _ = run(tmp_path, sorted(lines, key=lambda line: line[::-1]), limit=100)
-    chosen = [record.fields["observation_id"] for record in records]
-    assert sorted(record.fields["observation_id"] for record in shuffled) == chosen
-    assert run(tmp_path, lines, limit=5_000)[0].read == 1_000
-    assert run(tmp_path, ['{"id": 1}'] * 10, limit=3)[0].read == 3
 
 
 rows = st.one_of(

@@ -98,3 +98,16 @@ def test_redaction(text: str, shown: str) -> None:
 @given(st.text(alphabet="ab@. 0123456789/-+()", max_size=40))
 def test_redacting_twice_changes_nothing(text: str) -> None:
     assert redact(redact(text)) == redact(text)
+
+
+ascii_texts = st.text(alphabet="aB1 2-.,'\"_%$\x1c\n()~^|5\x00\\", max_size=12) | st.text(
+    alphabet=st.characters(max_codepoint=127)
+)
+
+
+@given(ascii_texts)
+def test_ascii_takes_the_short_way_to_the_same_text(text: str) -> None:
+    # One character of another script, apart from the rest, sends the whole text the long way.
+    long_way = normalise_text(f"\u4e2d {text} \u4e2d").removeprefix("\u4e2d").removesuffix("\u4e2d").strip(" ")
+    if any(sign.isalnum() for sign in text):
+        assert normalise_text(text) == long_way

@@ -7,15 +7,10 @@ from typing import Any
 
 import pytest
 
-from finetune_assets.datasets.schema import (
-    SchemaFindings,
-    format_findings,
-    label_balance,
-    leakage_findings,
-    taxonomy_findings,
-    token_findings,
-    validate_examples,
-)
+from finetune_assets.datasets.config import SplitConfig
+from finetune_assets.datasets.findings import SchemaFindings
+from finetune_assets.datasets.format_checks import format_findings
+from finetune_assets.datasets.schema import label_balance, leakage_findings, taxonomy_findings, validate_examples
 from finetune_assets_tests.datasets.fake_task import LABELS, FakeTask
 from finetune_assets_tests.datasets.test_build import build, observations
 
@@ -40,7 +35,7 @@ def checks(folder: Path) -> dict[str, SchemaFindings]:
     return {
         "schema": validate_examples(folder, FakeTask()),
         "taxonomy": taxonomy_findings(folder, FakeTask()),
-        "leakage": leakage_findings(folder),
+        "leakage": leakage_findings(folder, SplitConfig(), FakeTask()),
         "format": format_findings(folder),
     }
 
@@ -50,7 +45,7 @@ def test_a_sound_dataset_passes_every_check(dataset: Path) -> None:
         assert findings.passed, (name, findings.failures)
         assert findings.rows == (120 if name == "format" else 60)
     assert taxonomy_findings(dataset, FakeTask()).facts == {"labels_used": 3, "labels_legal": 3}
-    assert leakage_findings(dataset).facts["largest_component"] == 2
+    assert leakage_findings(dataset, SplitConfig(), FakeTask()).facts["largest_component"] == 2
 
 
 def test_an_empty_dataset_passes_nothing(dataset: Path) -> None:
@@ -105,9 +100,11 @@ def test_planted_leaks_are_found(dataset: Path) -> None:
         rows.append({**train, "split": "validation", "content_key": "0" * 64})
 
     edit(dataset / "examples.jsonl", plant)
-    findings = leakage_findings(dataset)
+    findings = leakage_findings(dataset, SplitConfig(), FakeTask())
     assert (findings.facts["cross_split_key_overlap"], findings.facts["cross_split_group_overlap"]) == (1, 1)
-    assert [failure["field"] for failure in findings.failures] == ["content_key", "groups"]
+    # The copies say the same, so they are near-duplicates too.
+    assert findings.facts["cross_split_near_duplicates"] == 2
+    assert {failure["field"] for failure in findings.failures} == {"content_key", "groups", "messages"}
     assert not findings.passed
 
 
@@ -130,20 +127,6 @@ def test_rendered_lines_are_read_back(
     assert not findings.passed
     assert {failure["problem"] for failure in findings.failures} == {problem}
     assert {failure["field"] for failure in findings.failures} == {f"{form}/train.jsonl"}
-
-
-def test_tokens_are_counted_with_the_answer(dataset: Path) -> None:
-    def count(turns: list[dict[str, Any]]) -> int:
-        assert [turn["role"] for turn in turns] == ["user", "assistant"]
-        return sum(len(turn["content"]) for turn in turns)
-
-    longest = len("Ana ran 10 times.") + len(json.dumps({"label": "Expressive Arts"}))
-    fine = token_findings(dataset, count_tokens=count, max_tokens=longest)
-    assert fine.passed
-    assert max(facts["longest"] for facts in fine.facts.values()) == longest
-    short = token_findings(dataset, count_tokens=count, max_tokens=longest - 1)
-    assert short.failure_count > 0
-    assert short.failures[0]["problem"] == f"{longest} tokens, at most {longest - 1} allowed"
 
 
 def test_rare_labels_are_named(tmp_path: Path) -> None:

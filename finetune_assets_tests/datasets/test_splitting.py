@@ -13,7 +13,8 @@ from finetune_assets.datasets.config import SplitConfig
 from finetune_assets.datasets.leak_groups import Ties, components
 from finetune_assets.datasets.splitting import NOWHERE, TEST, TRAIN, VALIDATION, SplitTable, assign_splits
 
-CONFIG = SplitConfig()
+CONFIG = SplitConfig(train=0.7, validation=0.1, test=0.2)
+HONOUR = {"field": "official", "use": "honour"}
 
 
 def key_of(number: int) -> bytes:
@@ -26,6 +27,8 @@ class Item:
     stratum: str = "a"
     groups: tuple[str, ...] = ()
     evaluation_only: bool = False
+    official: int = 0
+    synthetic: bool = False
 
 
 Split = tuple[dict[int, int], dict[int, str]]
@@ -35,7 +38,14 @@ def split(items: list[Item], previous: dict[int, int] | None = None, config: Spl
     """Split, and name everything by the items' own numbers."""
     table = SplitTable()
     for item in items:
-        table.add(key_of(item.number), item.stratum, evaluation_only=item.evaluation_only, groups=item.groups)
+        table.add(
+            key_of(item.number),
+            item.stratum,
+            evaluation_only=item.evaluation_only,
+            official=item.official,
+            synthetic=item.synthetic,
+            groups=item.groups,
+        )
     result = assign_splits(table, config, {key_of(number): where for number, where in (previous or {}).items()})
     return (
         {item.number: where for item, where in zip(items, result.splits, strict=True) if where != NOWHERE},
@@ -49,7 +59,15 @@ def memory(done: Split, previous: dict[int, int]) -> dict[int, int]:
 
 groups = st.lists(st.sampled_from("vwxyz"), max_size=2, unique=True).map(tuple)
 tables = st.lists(
-    st.builds(Item, st.integers(0, 40), st.sampled_from("abc"), groups, st.integers(0, 9).map(lambda n: n == 0)),
+    st.builds(
+        Item,
+        st.integers(0, 40),
+        st.sampled_from("abc"),
+        groups,
+        evaluation_only=st.integers(0, 9).map(lambda n: n == 0),
+        official=st.sampled_from([0, 0, 0, 1, 2, 4, 5]),
+        synthetic=st.integers(0, 4).map(lambda n: n == 0),
+    ),
     max_size=25,
     unique_by=lambda item: item.number,
 )
@@ -61,6 +79,7 @@ configs = st.sampled_from(
         SplitConfig(stratify=False),
         SplitConfig(train=0.5, validation=0.0, test=0.5),
         SplitConfig(train=1.0, validation=0.0, test=0.0),
+        SplitConfig.model_validate({"official": HONOUR}),
     ]
 )
 
@@ -71,7 +90,7 @@ def test_no_item_is_lost(items: list[Item], previous: dict[int, int], config: Sp
     assert splits.keys() | aside.keys() == {item.number for item in items}
     assert not splits.keys() & aside.keys()
     assert set(splits.values()) <= {TRAIN, VALIDATION, TEST}
-    assert set(aside.values()) <= {"would_tie_splits", "tied_across_splits"}
+    assert set(aside.values()) <= {"would_tie_splits", "tied_across_splits", "synthetic_tied_to_evaluation"}
 
 
 @given(tables, memories, configs)
@@ -90,7 +109,28 @@ def test_evaluation_only_rows_are_in_test_or_set_aside(
     items: list[Item], previous: dict[int, int], config: SplitConfig
 ) -> None:
     splits, _ = split(items, previous, config)
-    assert all(splits.get(item.number, TEST) == TEST for item in items if item.evaluation_only)
+    assert all(splits.get(item.number, TEST) == TEST for item in items if item.evaluation_only and not item.synthetic)
+
+
+@given(tables, memories, configs)
+def test_synthetic_rows_are_in_training_or_set_aside(
+    items: list[Item], previous: dict[int, int], config: SplitConfig
+) -> None:
+    splits, aside = split(items, previous, config)
+    for item in items:
+        if item.synthetic:
+            assert splits.get(item.number, TRAIN) == TRAIN
+            assert aside.get(item.number) in (None, "synthetic_tied_to_evaluation")
+
+
+@given(tables, configs)
+def test_new_synthetic_rows_change_nothing_for_observed_ones(items: list[Item], config: SplitConfig) -> None:
+    observed = [item for item in items if not item.synthetic]
+    splits, aside = split(items, {}, config)
+    assert split(observed, {}, config) == (
+        {item.number: splits[item.number] for item in observed if item.number in splits},
+        {item.number: aside[item.number] for item in observed if item.number in aside},
+    )
 
 
 @given(tables, memories, configs)
@@ -100,8 +140,9 @@ def test_an_assigned_item_stays_or_is_set_aside(
     splits, aside = split(items, previous, config)
     for number, where in previous.items():
         assert splits.get(number, where) == where
+    synthetic = {item.number for item in items if item.synthetic}
     for number, reason in aside.items():
-        assert (reason == "tied_across_splits") == (number in previous)
+        assert (reason == "tied_across_splits") == (number in previous and number not in synthetic)
 
 
 @given(tables, memories, configs, st.randoms(use_true_random=False))
@@ -164,13 +205,13 @@ def test_without_strata_the_shares_hold_for_the_whole() -> None:
     stratified, _ = split(items)
     assert set(stratified.values()) == {TRAIN}
     whole, _ = split(items, config=SplitConfig(stratify=False))
-    assert Counter(whole.values()) == {TRAIN: 70, VALIDATION: 10, TEST: 20}
+    assert Counter(whole.values()) == {TRAIN: 80, VALIDATION: 10, TEST: 10}
 
 
 def test_seed_zero_is_zero_and_no_other() -> None:
     items = [Item(number) for number in range(100)]
     zero, one, default = (
-        split(items, config=config)[0] for config in (SplitConfig(seed=0), SplitConfig(seed=1), CONFIG)
+        split(items, config=config)[0] for config in (SplitConfig(seed=0), SplitConfig(seed=1), SplitConfig())
     )
     assert zero == default
     assert zero != one
@@ -228,6 +269,47 @@ def test_evaluation_only_rows_come_on_top_of_the_shares() -> None:
     held_out = [Item(number, evaluation_only=True) for number in range(100, 150)]
     splits, _ = split(items + held_out)
     assert Counter(splits.values()) == {TRAIN: 70, VALIDATION: 10, TEST: 70}
+
+
+def test_shares_are_eight_one_one_by_default() -> None:
+    assert SplitConfig().shares == {"train": 0.8, "validation": 0.1, "test": 0.1}
+
+
+def test_honoured_official_splits_lose_only_what_leaks() -> None:
+    config = SplitConfig.model_validate({"official": HONOUR})
+    items = [
+        Item(1, official=1, groups=("x",)),
+        Item(2, official=4, groups=("x",)),
+        Item(3, official=4),
+        Item(4, official=2),
+        Item(5, official=1 | 4),
+        Item(6, official=2, groups=("y",)),
+        Item(7, groups=("y",)),
+    ]
+    splits, aside = split(items, {}, config)
+    assert splits == {1: TRAIN, 3: TEST, 4: VALIDATION, 5: TRAIN, 6: VALIDATION, 7: VALIDATION}
+    assert aside == {2: "would_tie_splits"}
+    overruled = SplitConfig.model_validate({"official": {**HONOUR, "use": "overrule"}})
+    plain = [Item(item.number, groups=item.groups) for item in items]
+    assert split(items, {}, overruled) == split(plain, {}, SplitConfig())
+    # What an earlier version decided stands, whatever the source says.
+    assert split(items, {3: TRAIN}, config)[0][3] == TRAIN
+
+
+def test_synthetic_rows_come_on_top_of_the_shares() -> None:
+    items = [Item(number) for number in range(100)] + [Item(number, synthetic=True) for number in range(100, 150)]
+    splits, _ = split(items)
+    assert Counter(splits.values()) == {TRAIN: 120, VALIDATION: 10, TEST: 20}
+    # A version later they are old, and still take no observed row's place.
+    more = [Item(number) for number in range(200, 300)]
+    grown, _ = split(items + more, splits)
+    assert Counter(grown[item.number] for item in more) == {TRAIN: 70, VALIDATION: 10, TEST: 20}
+
+
+def test_an_old_synthetic_row_keeps_its_new_likes_in_training() -> None:
+    items = [Item(1, groups=("x",), synthetic=True), Item(2, groups=("x",))]
+    assert split(items, {1: TRAIN}) == ({1: TRAIN, 2: TRAIN}, {})
+    assert split(items, {1: TRAIN, 2: TEST}) == ({2: TEST}, {1: "synthetic_tied_to_evaluation"})
 
 
 def test_a_pair_ties_like_a_group() -> None:

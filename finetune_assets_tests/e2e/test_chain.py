@@ -94,7 +94,7 @@ def test_an_automatic_run_makes_version_1_live(live_home: MadeHome) -> None:
 def test_status_as_json_has_exactly_the_documented_shape(status: list[dict]) -> None:
     (task,) = status
     assert list(task) == ["task", "task_type", "live", "last_run", "counts"]
-    assert list(task["live"]) == ["version", "candidate", "base_model", "deployed_at", "scores"]
+    assert list(task["live"]) == ["version", "candidate", "base_model", "deployed_at", "scores", "taxonomy"]
     assert list(task["last_run"]) == ["run_id", "state", "gate"]
     assert list(task["counts"]) == COUNTS
 

@@ -80,4 +80,5 @@ def test_set_always_wins(environment: int, setting: int) -> None:
 def test_secrets_are_no_settings(tmp_path: Path) -> None:
     environ = {"HF_TOKEN": "hf_secret", "WANDB_API_KEY": "wandb_secret"}
     rows = repr(resolve(spec(tmp_path), {}, environ).rows())
-    assert "secret" not in rows
+    assert "hf_secret" not in rows
+    assert "wandb_secret" not in rows

@@ -156,6 +156,9 @@ ROWS = {
     "VALUES (1, '', 'x', '{at}', 'x', '', '')",
     "approvals": "(task, candidate, report_digest, decision, approver, authenticated, policy, note, at) "
     "VALUES ('t', 'c', 'd', 'approve', 'x', true, 'manual', '', '{at}')",
+    "dataset_versions": "(task, namespace, number, inputs_key, artifact_key, digest, created_at) "
+    "VALUES ('t', 'main', 2, 'i', 'a', 'd', '{at}')",
+    "dataset_restores": "(version_id, restored_from, by, at) VALUES (1, 1, 'x', '{at}')",
 }
 
 
@@ -188,6 +191,10 @@ def test_evidence_is_append_only(db: Database, table: str, change: str) -> None:
             )
         )
         session.flush()
+        if table == "dataset_restores":  # which speaks of a version
+            session.execute(
+                text("INSERT INTO dataset_versions " + ROWS["dataset_versions"].format(at="2026-01-01 00:00:00"))
+            )
         session.execute(text(f"INSERT INTO {table} " + ROWS[table].format(at="2026-01-01 00:00:00")))
 
     def forge() -> None:

@@ -7,7 +7,7 @@ import pytest
 from finetune_assets.storage import stages
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.errors import StorageError
-from finetune_assets.storage.heads import Head, advance_head, current_head
+from finetune_assets.storage.heads import Head, Restore, advance_head, current_head, version_history
 from finetune_assets.storage.intents import (
     INTENT_STATES,
     INTENT_TRANSITIONS,
@@ -56,6 +56,26 @@ def test_a_head_that_moved_is_one_line_and_stays(db: Database, expected: int | N
         advance(db, expected, "c")
     assert "childcare/main" in str(caught.value)
     assert current_head(db, "childcare", "main") == second
+
+
+def test_every_version_is_kept_and_a_restored_one_names_its_origin(db: Database) -> None:
+    assert version_history(db, "childcare", "main") == []
+    first, second = advance(db, None, "a"), advance(db, 1, "b")
+    third = advance_head(
+        db,
+        "childcare",
+        "main",
+        expected_number=2,
+        inputs_key="in-a",
+        artifact_key="art-a",
+        digest="a",
+        restore=Restore(number=1, by="somebody"),
+    )
+    assert (third.number, third.restored_from) == (3, 1)
+    assert version_history(db, "childcare", "main") == [first, second, third]
+    assert current_head(db, "childcare", "main") == third
+    assert advance(db, 3, "a") == third
+    assert version_history(db, "childcare", "other") == []
 
 
 RACES = """

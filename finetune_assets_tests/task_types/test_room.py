@@ -64,10 +64,7 @@ def fields_of(model: type[BaseModel], path: str = "") -> list[tuple[str, str | N
 def test_every_field_of_the_yaml_is_described(name: str) -> None:
     model = TASK_TYPES[name].Config
     described = fields_of(model)
-    assert (
-        "prompt.user",
-        model.model_json_schema()["$defs"]["PromptConfig"]["properties"]["user"]["description"],
-    ) in described
+    assert "prompt.user" in dict(described)
     assert [path for path, description in described if not description or not description.endswith(".")] == []
 
 

@@ -65,6 +65,13 @@ def sample_bytes(seed: int = SAMPLE_SEED) -> bytes:
     return "".join(f"{line}\n" for line in sample_lines(seed)).encode()
 
 
+def noisy_record_ids(seed: int = SAMPLE_SEED) -> frozenset[str]:
+    """Return the ids of the rows whose label is wrong on purpose: what a search for label errors must find."""
+    draw = Draw(f"sample:{seed}")
+    rows = draw.shuffled(_plan(draw))
+    return frozenset(f"obs-{number:05d}" for number, row in enumerate(rows, start=1) if row.kind == "noisy")
+
+
 def taxonomy_bytes() -> bytes:
     """Return the framework as an indented JSON file (UTF-8)."""
     return (json.dumps(taxonomy(), indent=2, ensure_ascii=False) + "\n").encode()

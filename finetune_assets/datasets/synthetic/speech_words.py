@@ -1,0 +1,140 @@
+"""Words of the synthetic transcripts: what staff of a nursery dictate, and what recognisers take for something else.
+
+Written for this project; no name belongs to a real person.
+"""
+
+from __future__ import annotations
+
+SENTENCES = (
+    "{name} ate {food} at lunch and asked for more.",
+    "Please ring {name}'s family before {clock}.",
+    "{name} and {other} built a tower of {count} blocks in the {room}.",
+    "We need {count} new boxes of {thing} for the {room}.",
+    "The {thing} in the {room} is broken, don't let anyone use it.",
+    "{name} slept for {count} minutes and woke up happy.",
+    "Can you bring {count} clean {thing} to the {room}?",
+    "{name} has a sore throat, so we gave her water and rang home.",
+    "Tomorrow we meet at {clock} by the {room} door.",
+    "{name} read the whole book about the sun and the sea to {other}.",
+    "There are {count} children in the {room} right now.",
+    "{name} said a new word today: {word}.",
+    "Remember to write down who takes {name} home at {clock}.",
+    "{other} could not find the {thing}, and {name} helped him look for it.",
+    "We painted with {food} and {thing}; it was a great mess.",
+    "{name} knew all the words of the song by {day}.",
+    "The delivery of {food} comes on {day}, at about {clock}.",
+    "I won't be here on {day}, so {other} will open the {room}.",
+    "{name} waited {count} minutes for a turn on the {thing}.",
+    "Their coats are wet, hang them by the {room} heater.",
+    "{name} counted {count} birds through the window and told {other}.",
+    "It's {name}'s birthday on {day}: {count} candles, please.",
+    "{name} would rather eat {food} than {thing}-shaped biscuits.",
+    "Someone left {count} pairs of boots here by the {room}.",
+    "{name} asked why the {word} is so loud, and we went to see.",
+    "The nurse comes at {clock} on {day} to weigh the babies.",
+    "{name} did not want to share the {thing} with {other} this week.",
+    "Two of the {thing} have holes, we should buy {count} more.",
+    "{name} tried {food} for the first time and made a face.",
+    "Our walk to the park took {count} minutes each way.",
+)
+"""Sentences; {…} stands for a word of the lists below."""
+
+WORDS = {
+    "name": ("Mira", "Jonas", "Aylin", "Theo", "Nadia", "Oskar", "Leila", "Bruno", "Freya", "Ivo", "Salma", "Kit"),
+    "other": ("Pavel", "Rosa", "Emil", "Zara", "Hugo", "Ines", "Noor", "Anton", "Lucia", "Sam"),
+    "food": ("pear", "porridge", "peas", "carrots", "plain rice", "flour dumplings", "toast", "lentil soup", "plums"),
+    "count": ("two", "three", "four", "six", "eight", "ten", "twelve", "thirteen", "fifteen", "thirty", "fifty"),
+    "clock": ("eight", "half past two", "a quarter to four", "one", "ten past three", "noon", "4:30", "12:15"),
+    "room": ("garden room", "red room", "quiet corner", "kitchen", "hall", "craft room", "front"),
+    "thing": ("cups", "swings", "bricks", "bibs", "blankets", "brushes", "chairs", "hats", "puzzles", "scissors"),
+    "word": ("mower", "thunder", "siren", "drum", "tractor", "kettle", "whistle", "hoover"),
+    "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "the first of May", "the last day of term"),
+}
+
+CONFUSABLE = {
+    "ate": "eight",
+    "eight": "ate",
+    "two": "to",
+    "to": "two",
+    "four": "for",
+    "for": "four",
+    "one": "won",
+    "their": "there",
+    "there": "their",
+    "new": "knew",
+    "knew": "new",
+    "right": "write",
+    "write": "right",
+    "read": "red",
+    "red": "read",
+    "whole": "hole",
+    "holes": "wholes",
+    "sun": "son",
+    "sea": "see",
+    "see": "sea",
+    "here": "hear",
+    "by": "buy",
+    "buy": "by",
+    "our": "hour",
+    "week": "weak",
+    "weigh": "way",
+    "way": "weigh",
+    "meet": "meat",
+    "pear": "pair",
+    "pairs": "pears",
+    "plain": "plane",
+    "flour": "flower",
+    "peas": "peace",
+    "great": "grate",
+    "would": "wood",
+    "great,": "grate,",
+    "through": "threw",
+    "waited": "weighted",
+    "thirteen": "thirty",
+    "thirty": "thirteen",
+    "fifteen": "fifty",
+    "fifty": "fifteen",
+    "cups": "cubs",
+    "bibs": "bits",
+    "hats": "hats'",
+    "brushes": "bushes",
+    "carrots": "parrots",
+    "porridge": "porch",
+    "toast": "ghost",
+    "hall": "haul",
+    "siren": "silent",
+    "kettle": "cattle",
+    "drum": "dumb",
+    "Mira": "Mirror",
+    "Aylin": "Island",
+    "Theo": "The O",
+    "Ivo": "Evo",
+    "Freya": "Fryer",
+    "Noor": "North",
+    "Salma": "Salmon",
+    "Kit": "Kid",
+    "Leila": "Layla",
+    "Jonas": "Joan as",
+    "won't": "want",
+    "don't": "done",
+    "sore": "saw",
+    "throat": "throw",
+}
+"""Word → what a recogniser hears instead: homophones, near-homophones and names that it does not know."""
+
+DROPPED = frozenset({"the", "a", "and", "of", "at", "to", "in", "on", "so", "is", "it", "was", "for", "by"})
+"""Words that are swallowed."""
+
+FILLERS = ("um", "uh", "you know", "well", "like", "okay so")
+"""Words that nobody needs and a recogniser writes down."""
+
+HALLUCINATIONS = (
+    "Thank you for watching!",
+    "Thanks for listening, see you in the next one.",
+    "Subtitles by the community.",
+    "Music.",
+    "Please like this video.",
+    "And now the weather.",
+    "Bye for now.",
+)
+"""What recognisers write where they hear noise."""

@@ -1,0 +1,40 @@
+/*
+ * Synthetic sample code of finetune_assets, about no real place.
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package sample.bakery;
+
+import java.lang.annotation.Documented;
+import java.lang.annotation.ElementType;
+import java.lang.annotation.Retention;
+import java.lang.annotation.RetentionPolicy;
+import java.lang.annotation.Target;
+
+/**
+ * Marks a method that changes the books of the bakery, so that the audit can find it.
+ *
+ * <p>The audit reads it by reflection; it has no effect of its own.
+ */
+@Documented
+@Retention(RetentionPolicy.RUNTIME)
+@Target(ElementType.METHOD)
+public @interface ChangesBatch {
+
+  /** Says in a few words why the batch is changed. */
+  String value();
+
+  /** Names the stages in which the change is allowed; all of them when empty. */
+  BatchState[] allowedIn() default {};
+
+  /** Gives the fewest loaves that a batch must have to be changed in this way. */
+  int fewestLoaves() default 0;
+
+  /** Tells whether the oven has to be told of the change as well. */
+  boolean tellOven() default true;
+
+  /** Names the form on paper that goes with the change, with the mark of the bakery. */
+  String form() default "bakery-0";
+
+  /** Says what is written into the journal when batches are changed by several people at once. */
+  Class<? extends RuntimeException> onConflict() default IllegalStateException.class;
+}

@@ -1,0 +1,34 @@
+/*
+ * Synthetic sample code of finetune_assets, about no real place.
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package sample.museum;
+
+import java.lang.annotation.Documented;
+import java.lang.annotation.ElementType;
+import java.lang.annotation.Retention;
+import java.lang.annotation.RetentionPolicy;
+import java.lang.annotation.Target;
+
+/**
+ * Marks a method that changes the books of the museum, so that the audit can find it.
+ *
+ * <p>The audit reads it by reflection; it has no effect of its own.
+ */
+@Documented
+@Retention(RetentionPolicy.RUNTIME)
+@Target(ElementType.METHOD)
+public @interface ChangesExhibit {
+
+  /** Says in a few words why the exhibit is changed. */
+  String value();
+
+  /** Names the stages in which the change is allowed; all of them when empty. */
+  ExhibitState[] allowedIn() default {};
+
+  /** Gives the fewest visitors a day that a exhibit must have to be changed in this way. */
+  int fewestVisitors() default 0;
+
+  /** Tells whether the gallery has to be told of the change as well. */
+  boolean tellGallery() default true;
+}
