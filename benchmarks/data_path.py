@@ -44,7 +44,7 @@ def work_of(stage: str, home: Path, engine: str, workers: int) -> Callable[[], i
     from finetune_assets.datasets.build import build_splits
     from finetune_assets.datasets.config import DatasetConfig
     from finetune_assets.datasets.engines import prepared_batches
-    from finetune_assets.datasets.ingest import ingest
+    from finetune_assets.datasets.reading.ingest import ingest
     from finetune_assets.datasets.row_table import RowTable
     from finetune_assets.datasets.schema import validate_examples
     from finetune_assets.task_types import build_task_type

@@ -48,7 +48,7 @@ def run_stage(stage: str, home: Path) -> dict[str, float]:
     """Run one stage and return its seconds, CPU seconds, rows and peak memory."""
     from finetune_assets.datasets.build import build_splits
     from finetune_assets.datasets.config import DatasetConfig
-    from finetune_assets.datasets.ingest import ingest
+    from finetune_assets.datasets.reading.ingest import ingest
     from finetune_assets.task_types import build_task_type
 
     form = "json" if stage == "ingest_json" else "jsonl"

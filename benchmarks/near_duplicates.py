@@ -22,10 +22,10 @@ from collections.abc import Callable
 from itertools import accumulate
 
 from finetune_assets.datasets.config import SplitConfig
-from finetune_assets.datasets.leak_proof import decide_splits
-from finetune_assets.datasets.near_duplicates import Sketches
-from finetune_assets.datasets.near_duplicates_sketch import sketch_texts
-from finetune_assets.datasets.splitting import SplitTable
+from finetune_assets.datasets.splitting.assign import SplitTable
+from finetune_assets.datasets.splitting.leak_proof import decide_splits
+from finetune_assets.datasets.splitting.near_duplicates import Sketches
+from finetune_assets.datasets.splitting.near_duplicates_sketch import sketch_texts
 from finetune_assets.records.similarity import jaccard, shingles
 
 TARGET = 20_000

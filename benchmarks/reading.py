@@ -77,8 +77,8 @@ def write_sources(home: Path, rows: int) -> None:
 def run_stage(stage: str, home: Path) -> dict[str, float]:
     """Run one stage and return its rows, CPU seconds and peak memory."""
     from finetune_assets.datasets.config import SourceConfig
-    from finetune_assets.datasets.ingest import ingest
-    from finetune_assets.datasets.readers import read_rows
+    from finetune_assets.datasets.reading.ingest import ingest
+    from finetune_assets.datasets.reading.readers import read_rows
 
     name = STAGES[stage]
     config = SourceConfig(path=name)

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from finetune_assets.datasets.generation.generate import GenerationReport
-from finetune_assets.datasets.taxonomy_migration import Migration, MigrationReport
+from finetune_assets.datasets.taxonomies.migration import Migration, MigrationReport
 from finetune_assets.datasets.versions.compare import MEANINGS, Comparison
 from finetune_assets.records.digests import short
 from finetune_assets.records.example import SPLITS

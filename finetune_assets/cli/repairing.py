@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from finetune_assets.datasets.canonical_names import alias_lookup
+from finetune_assets.datasets.reading.canonical_names import alias_lookup
 from finetune_assets.datasets.repair.mends import MendRules
 from finetune_assets.datasets.repair.repair import Repair, RepairReport
 from finetune_assets.lineage.settings import resolve

@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from finetune_assets.datasets.canonical_names import alias_lookup, canonical_fields
 from finetune_assets.datasets.generation.config import GenerationConfig
 from finetune_assets.datasets.generation.endpoint import ChatEndpoint
 from finetune_assets.datasets.generation.generate import GENERATOR, GenerationReport, Writer, generate
@@ -17,6 +16,7 @@ from finetune_assets.datasets.generation.questions import QuestionWriter, read_p
 from finetune_assets.datasets.generation.rows_file import RowsFile
 from finetune_assets.datasets.generation.traces import TEMPLATE as TRACES
 from finetune_assets.datasets.generation.traces import TraceWriter, as_words, template_traces
+from finetune_assets.datasets.reading.canonical_names import alias_lookup, canonical_fields
 from finetune_assets.datasets.traces.rules import TraceRules
 from finetune_assets.lineage.settings import resolve
 from finetune_assets.lineage.task_config import TaskConfig, TaskSpec

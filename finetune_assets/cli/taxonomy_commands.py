@@ -10,7 +10,7 @@ from finetune_assets.cli.common import AsJson, TaskName, find_task, out, print_j
 from finetune_assets.records.errors import FinetuneError
 
 if TYPE_CHECKING:
-    from finetune_assets.datasets.taxonomy_migration import Migration
+    from finetune_assets.datasets.taxonomies.migration import Migration
     from finetune_assets.datasets.versions.catalogue import Version
 
 taxonomy = typer.Typer(name="taxonomy", no_args_is_help=True, help="Compare two taxonomies; migrate a task's labels.")
@@ -28,8 +28,8 @@ def diff(
 ) -> None:
     """Show what changed: renames, splits, merges, moves, deletions, additions, and what is ambiguous."""
     from finetune_assets.cli.data_views import print_taxonomy_diff
-    from finetune_assets.datasets.taxonomy import Taxonomy
-    from finetune_assets.datasets.taxonomy_diff import diff_taxonomies
+    from finetune_assets.datasets.taxonomies.diff import diff_taxonomies
+    from finetune_assets.datasets.taxonomies.taxonomy import Taxonomy
 
     found = diff_taxonomies(Taxonomy.load(old), Taxonomy.load(new)).to_json()
     if as_json:
@@ -58,8 +58,8 @@ def migrate(
 ) -> None:
     """Bring the labels of a task's rows to a new taxonomy; the old source stays as it is."""
     from finetune_assets.cli.data_views import print_migration
-    from finetune_assets.datasets.taxonomy_migration import migrate as migrate_rows
-    from finetune_assets.datasets.taxonomy_review import REVIEW_CSV, Decisions, has_decisions
+    from finetune_assets.datasets.taxonomies.migration import migrate as migrate_rows
+    from finetune_assets.datasets.taxonomies.review import REVIEW_CSV, Decisions, has_decisions
     from finetune_assets.records.digests import short
 
     migration, mapped_names = _migration(task, to, rules)
@@ -81,11 +81,11 @@ def migrate(
 
 def _migration(task: str, to: Path, rules: Path | None) -> "tuple[Migration, dict[str, str]]":
     """Return the migration, and the names in defs.yaml that the new taxonomy spells otherwise."""
-    from finetune_assets.datasets.taxonomy import Taxonomy
-    from finetune_assets.datasets.taxonomy_diff import diff_taxonomies
-    from finetune_assets.datasets.taxonomy_migration import Migration
-    from finetune_assets.datasets.taxonomy_relabel import LabelFields
-    from finetune_assets.datasets.taxonomy_rules import MigrationMap, read_map
+    from finetune_assets.datasets.taxonomies.diff import diff_taxonomies
+    from finetune_assets.datasets.taxonomies.migration import Migration
+    from finetune_assets.datasets.taxonomies.relabel import LabelFields
+    from finetune_assets.datasets.taxonomies.rules import MigrationMap, read_map
+    from finetune_assets.datasets.taxonomies.taxonomy import Taxonomy
     from finetune_assets.lineage.settings import resolve
     from finetune_assets.task_types.classification import ClassificationConfig, ClassificationTask
 
@@ -127,8 +127,8 @@ def _renamed(section: Any, successors: Any) -> dict[str, str]:
 
 def taxonomy_changes(older: "Version", newer: "Version") -> dict[str, Any] | None:
     """Return what changed between the taxonomies of two dataset versions; None when they have equal ones, or none."""
-    from finetune_assets.datasets.taxonomy import Taxonomy
-    from finetune_assets.datasets.taxonomy_diff import diff_taxonomies
+    from finetune_assets.datasets.taxonomies.diff import diff_taxonomies
+    from finetune_assets.datasets.taxonomies.taxonomy import Taxonomy
     from finetune_assets.storage.files import read_json
 
     if older.made_from.get("taxonomy", "") == newer.made_from.get("taxonomy", ""):

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from finetune_assets.datasets.selection_config import BalanceConfig
-from finetune_assets.datasets.splitting import NOWHERE, TRAIN, SplitTable
+from finetune_assets.datasets.splitting.assign import NOWHERE, TRAIN, SplitTable
 
 BALANCED_AWAY = "balanced_away"
 """The quarantine reason of a training row that balancing leaves out."""

@@ -17,8 +17,8 @@ from finetune_assets.datasets.collector import paused
 from finetune_assets.datasets.config import DatasetConfig
 from finetune_assets.datasets.example_lines import ExampleLines
 from finetune_assets.datasets.filters import Filters
-from finetune_assets.datasets.leakage_official import official_mask
-from finetune_assets.datasets.near_duplicates_sketch import SketchBlock, sketch_texts
+from finetune_assets.datasets.splitting.leakage_official import official_mask
+from finetune_assets.datasets.splitting.near_duplicates_sketch import SketchBlock, sketch_texts
 from finetune_assets.datasets.traits import Traits, traits_of
 from finetune_assets.records.example import Message, PlainExample, RawRecord, Rejection
 from finetune_assets.records.json_lines import decode_lines

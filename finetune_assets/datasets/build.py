@@ -16,8 +16,6 @@ from finetune_assets.datasets.balance import BALANCED_AWAY, cut_to_balance
 from finetune_assets.datasets.config import DatasetConfig
 from finetune_assets.datasets.copies import copies_of
 from finetune_assets.datasets.engines import prepared_batches
-from finetune_assets.datasets.leak_proof import Decision, decide_splits, guard_evaluation
-from finetune_assets.datasets.near_duplicates import Sketches
 from finetune_assets.datasets.quarantine import QuarantineWriter
 from finetune_assets.datasets.rendered import finish_rendering
 from finetune_assets.datasets.row_table import RowTable
@@ -30,7 +28,9 @@ from finetune_assets.datasets.split_files import (
 )
 from finetune_assets.datasets.split_files import read_examples as read_examples
 from finetune_assets.datasets.split_writer import SplitWriter
-from finetune_assets.datasets.splitting import NOWHERE
+from finetune_assets.datasets.splitting.assign import NOWHERE
+from finetune_assets.datasets.splitting.leak_proof import Decision, decide_splits, guard_evaluation
+from finetune_assets.datasets.splitting.near_duplicates import Sketches
 from finetune_assets.records.digests import digest_of
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.task_type import TaskType

@@ -8,16 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from finetune_assets.datasets.generation.config import GenerationConfig as GenerationConfig
 from finetune_assets.datasets.quality.config import QualityConfig as QualityConfig
+from finetune_assets.datasets.reading.config import CsvConfig as CsvConfig
+from finetune_assets.datasets.reading.config import SourceConfig as SourceConfig
 from finetune_assets.datasets.selection_config import AugmentConfig as AugmentConfig
 from finetune_assets.datasets.selection_config import BalanceConfig as BalanceConfig
 from finetune_assets.datasets.selection_config import FilterConfig as FilterConfig
-from finetune_assets.datasets.source_config import CsvConfig as CsvConfig
-from finetune_assets.datasets.source_config import SourceConfig as SourceConfig
-from finetune_assets.datasets.split_config import Name as Name
-from finetune_assets.datasets.split_config import NearDuplicateConfig as NearDuplicateConfig
-from finetune_assets.datasets.split_config import OfficialSplitConfig as OfficialSplitConfig
-from finetune_assets.datasets.split_config import Share as Share
-from finetune_assets.datasets.split_config import SplitConfig as SplitConfig
+from finetune_assets.datasets.splitting.config import Name as Name
+from finetune_assets.datasets.splitting.config import NearDuplicateConfig as NearDuplicateConfig
+from finetune_assets.datasets.splitting.config import OfficialSplitConfig as OfficialSplitConfig
+from finetune_assets.datasets.splitting.config import Share as Share
+from finetune_assets.datasets.splitting.config import SplitConfig as SplitConfig
 
 
 class SliceConfig(BaseModel):

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from finetune_assets.datasets.augment import Origin, augmented, origin_group
 from finetune_assets.datasets.example_lines import ExampleLines
-from finetune_assets.datasets.near_duplicates_guard import EvaluationGuard
 from finetune_assets.datasets.row_table import RowTable, SpooledRow
 from finetune_assets.datasets.selection_config import AugmentConfig
-from finetune_assets.datasets.splitting import TRAIN
+from finetune_assets.datasets.splitting.assign import TRAIN
+from finetune_assets.datasets.splitting.near_duplicates_guard import EvaluationGuard
 from finetune_assets.records.example import Example, PlainExample, RawRecord
 from finetune_assets.records.json_lines import decode_line, encode_line
 from finetune_assets.records.similarity import FixedWording, similarity_text, with_attachments

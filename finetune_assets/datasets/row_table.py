@@ -25,7 +25,7 @@ from finetune_assets.datasets.settling import (
     numbered,
     settled,
 )
-from finetune_assets.datasets.splitting import SplitTable
+from finetune_assets.datasets.splitting.assign import SplitTable
 from finetune_assets.datasets.traits import Traits
 from finetune_assets.records.json_lines import decode_line
 

@@ -18,9 +18,9 @@ from finetune_assets.datasets.batches import HASH_BYTES, short_hash
 from finetune_assets.datasets.collector import paused
 from finetune_assets.datasets.config import SplitConfig
 from finetune_assets.datasets.findings import SchemaFindings
-from finetune_assets.datasets.leakage import measure_leakage
 from finetune_assets.datasets.settling import numbered
 from finetune_assets.datasets.split_files import read_rows
+from finetune_assets.datasets.splitting.leakage import measure_leakage
 from finetune_assets.records.example import SPLITS, content_digest
 from finetune_assets.records.similarity import FixedWording
 from finetune_assets.records.task_type import TaskType

@@ -14,7 +14,7 @@ from finetune_assets.datasets.copies import Copy, with_origin_group
 from finetune_assets.datasets.quarantine import QuarantineWriter
 from finetune_assets.datasets.row_table import CONFLICT, DUPLICATE, DUPLICATE_ID, RowTable, SpooledRow
 from finetune_assets.datasets.split_files import EXAMPLES, split_prefix
-from finetune_assets.datasets.splitting import NOWHERE, TRAIN
+from finetune_assets.datasets.splitting.assign import NOWHERE, TRAIN
 from finetune_assets.datasets.statistics import SplitStatistics
 from finetune_assets.records.example import SPLITS, Rejection, SourceRef
 

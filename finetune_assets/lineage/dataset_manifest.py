@@ -10,7 +10,7 @@ from typing import Any
 
 from finetune_assets import __version__
 from finetune_assets.datasets.build import BUILD_VERSION
-from finetune_assets.datasets.taxonomy import Taxonomy
+from finetune_assets.datasets.taxonomies.taxonomy import Taxonomy
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.records.digests import digest_of
 from finetune_assets.storage.artifacts import Artifact

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from finetune_assets.datasets.ingest import ingest, source_identity
+from finetune_assets.datasets.reading.ingest import ingest, source_identity
 from finetune_assets.lineage import show
 from finetune_assets.lineage.checks import Check, Evidence, build_checks
 from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task

@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ValidationError
 
 from finetune_assets.datasets.normalise import content_key
-from finetune_assets.datasets.taxonomy import Fault, Taxonomy
-from finetune_assets.datasets.taxonomy_nodes import tidy
+from finetune_assets.datasets.taxonomies.nodes import tidy
+from finetune_assets.datasets.taxonomies.taxonomy import Fault, Taxonomy
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Example, Message, PlainExample, RawRecord, Rejection
 from finetune_assets.records.task_type import ParsedAnswer

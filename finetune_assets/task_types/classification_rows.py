@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from finetune_assets.datasets.normalise import content_key, normalise_text
-from finetune_assets.datasets.taxonomy import Fault
+from finetune_assets.datasets.taxonomies.taxonomy import Fault
 from finetune_assets.records.example import Example, PlainExample, RawRecord, Rejection
 from finetune_assets.task_types.labels import join
 from finetune_assets.task_types.prompts import FieldFault, text_of

@@ -9,8 +9,8 @@ from functools import cached_property
 from pydantic import BaseModel, ConfigDict, Field
 
 from finetune_assets.datasets.render import neutralise
-from finetune_assets.datasets.taxonomy import Fault, Taxonomy
-from finetune_assets.datasets.taxonomy_nodes import tidy
+from finetune_assets.datasets.taxonomies.nodes import tidy
+from finetune_assets.datasets.taxonomies.taxonomy import Fault, Taxonomy
 from finetune_assets.records.errors import FinetuneError
 
 _SEPARATOR = " / "

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from finetune_assets.datasets.taxonomy import Fault
+from finetune_assets.datasets.taxonomies.taxonomy import Fault
 from finetune_assets.records.example import RawRecord, Rejection
 from finetune_assets.task_types.prompts import FieldFault, text_of
 from finetune_assets.task_types.shapes import Shape

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from finetune_assets.datasets.taxonomy_nodes import LABEL_LEVELS, PLAIN_LEVELS, PROGRESSION_LEVELS
+from finetune_assets.datasets.taxonomies.nodes import LABEL_LEVELS, PLAIN_LEVELS, PROGRESSION_LEVELS
 
 PHOTO_FIELD = "photo_uris"
 _PHOTO_NAMES = (PHOTO_FIELD, "photoUris", "photo_uri", "photoUri", "images")

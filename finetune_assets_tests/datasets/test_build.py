@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from finetune_assets.datasets.build import SplitSummary, build_splits, read_examples, split_inputs_key
 from finetune_assets.datasets.config import DatasetConfig
-from finetune_assets.datasets.ingest import ingest
 from finetune_assets.datasets.normalise import content_key
+from finetune_assets.datasets.reading.ingest import ingest
 from finetune_assets.datasets.split_files import read_assignments, read_rows
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets_tests.datasets.fake_task import LABELS, FakeTask

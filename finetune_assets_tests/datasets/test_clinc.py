@@ -12,8 +12,8 @@ import pytest
 from finetune_assets.datasets.build import SplitSummary, build_splits
 from finetune_assets.datasets.config import DatasetConfig, SplitConfig
 from finetune_assets.datasets.format_checks import format_findings
-from finetune_assets.datasets.ingest import IngestSummary, ingest
 from finetune_assets.datasets.normalise import content_key
+from finetune_assets.datasets.reading.ingest import IngestSummary, ingest
 from finetune_assets.datasets.schema import leakage_findings, taxonomy_findings, validate_examples
 from finetune_assets.datasets.split_files import read_assignments, read_near_pairs, read_rows
 from finetune_assets.task_types import build_task_type

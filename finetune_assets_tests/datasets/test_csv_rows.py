@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from finetune_assets.datasets.config import CsvConfig, SourceConfig
-from finetune_assets.datasets.json_rows import FoundRow
 from finetune_assets.datasets.quarantine import REASONS
-from finetune_assets.datasets.readers import read_file, read_rows
-from finetune_assets.datasets.source_listing import SourceFile
+from finetune_assets.datasets.reading.json_rows import FoundRow
+from finetune_assets.datasets.reading.listing import SourceFile
+from finetune_assets.datasets.reading.readers import read_file, read_rows
 from finetune_assets.records.errors import FinetuneError
 
 ONE_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

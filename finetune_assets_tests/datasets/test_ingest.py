@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from finetune_assets.datasets.canonical_names import alias_lookup, canonical_fields
 from finetune_assets.datasets.config import SourceConfig
-from finetune_assets.datasets.ingest import IngestSummary, ingest, source_identity
 from finetune_assets.datasets.quarantine import QuarantineWriter
+from finetune_assets.datasets.reading.canonical_names import alias_lookup, canonical_fields
+from finetune_assets.datasets.reading.ingest import IngestSummary, ingest, source_identity
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import RawRecord
 from finetune_assets.storage.errors import StorageError

@@ -14,8 +14,8 @@ import yaml
 import finetune_assets
 from finetune_assets.datasets.build import build_splits, read_examples
 from finetune_assets.datasets.config import DatasetConfig
-from finetune_assets.datasets.ingest import IngestSummary, ingest
 from finetune_assets.datasets.quarantine import UNCOUNTED_REASONS
+from finetune_assets.datasets.reading.ingest import IngestSummary, ingest
 from finetune_assets.datasets.synthetic.java_code import FOLDER, main, sample_files
 from finetune_assets.records.example import RawRecord, Rejection
 from finetune_assets.records.task_type import TaskType

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from finetune_assets.datasets.json_quick import quick_object
-from finetune_assets.datasets.json_rows import StrictJson
+from finetune_assets.datasets.reading.json_quick import quick_object
+from finetune_assets.datasets.reading.json_rows import StrictJson
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),

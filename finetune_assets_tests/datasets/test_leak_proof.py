@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from finetune_assets.datasets.build import SplitSummary, build_splits, split_inputs_key
-from finetune_assets.datasets.certificate import certificate_table
 from finetune_assets.datasets.config import DatasetConfig
-from finetune_assets.datasets.ingest import ingest
-from finetune_assets.datasets.leakage import measure_leakage
-from finetune_assets.datasets.near_duplicates_recall import plant
 from finetune_assets.datasets.normalise import normalise_text
+from finetune_assets.datasets.reading.ingest import ingest
 from finetune_assets.datasets.split_files import read_assignments, read_near_pairs, read_rows
+from finetune_assets.datasets.splitting.certificate import certificate_table
+from finetune_assets.datasets.splitting.leakage import measure_leakage
+from finetune_assets.datasets.splitting.near_duplicates_recall import plant
 from finetune_assets.records.example import Example, RawRecord, Rejection
 from finetune_assets.records.similarity import FixedWording, jaccard, shingles
 from finetune_assets_tests.datasets.fake_task import LABELS, FakeTask

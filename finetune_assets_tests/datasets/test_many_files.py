@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from finetune_assets.datasets.config import SourceConfig
-from finetune_assets.datasets.ingest import IngestSummary, ingest, source_identity
+from finetune_assets.datasets.reading.ingest import IngestSummary, ingest, source_identity
 from finetune_assets.records.errors import FinetuneError
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune_assets.datasets.canonical_names import alias_lookup
+from finetune_assets.datasets.reading.canonical_names import alias_lookup
 from finetune_assets.datasets.repair.ids import IdBook
 from finetune_assets.datasets.repair.mends import MendRules, mend_schema
-from finetune_assets.datasets.taxonomy import Taxonomy
+from finetune_assets.datasets.taxonomies.taxonomy import Taxonomy
 
 TREE = Taxonomy.from_json(
     {"domains": [{"name": "kitchen", "labels": ["Oven", "kettle"]}, {"name": "garden", "labels": ["oven", "hose"]}]}

@@ -10,7 +10,7 @@ import pytest
 
 from finetune_assets.datasets.build import SplitSummary, build_splits
 from finetune_assets.datasets.config import DatasetConfig
-from finetune_assets.datasets.ingest import IngestSummary, ingest
+from finetune_assets.datasets.reading.ingest import IngestSummary, ingest
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import RawRecord, Rejection
 from finetune_assets.task_types import build_task_type

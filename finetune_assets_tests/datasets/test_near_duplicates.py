@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finetune_assets.datasets.config import NearDuplicateConfig
-from finetune_assets.datasets.leak_groups import UnionFind
-from finetune_assets.datasets.leakage_near import closest_across
-from finetune_assets.datasets.near_duplicates import NearSearch, Sketches
-from finetune_assets.datasets.near_duplicates_recall import measure_recall, plant
-from finetune_assets.datasets.near_duplicates_sketch import banding_for, sketch_texts
 from finetune_assets.datasets.normalise import normalise_text
+from finetune_assets.datasets.splitting.leak_groups import UnionFind
+from finetune_assets.datasets.splitting.leakage_near import closest_across
+from finetune_assets.datasets.splitting.near_duplicates import NearSearch, Sketches
+from finetune_assets.datasets.splitting.near_duplicates_recall import measure_recall, plant
+from finetune_assets.datasets.splitting.near_duplicates_sketch import banding_for, sketch_texts
 from finetune_assets.records.similarity import jaccard, shingles
 
 CONFIG = NearDuplicateConfig()
@@ -170,8 +170,8 @@ def test_recall_is_measured_with_its_interval() -> None:
 def test_a_search_that_misses_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The measurement can fail: with bands for another threshold it says so."""
     wrong = banding_for(0.99)
-    monkeypatch.setattr("finetune_assets.datasets.near_duplicates.banding_for", lambda _: wrong)
-    monkeypatch.setattr("finetune_assets.datasets.near_duplicates_sketch.banding_for", lambda _: wrong)
+    monkeypatch.setattr("finetune_assets.datasets.splitting.near_duplicates.banding_for", lambda _: wrong)
+    monkeypatch.setattr("finetune_assets.datasets.splitting.near_duplicates_sketch.banding_for", lambda _: wrong)
     assert measure_recall(search_of(prose(500, seed=5)), list(range(500)), 200).found < 180
 
 

@@ -14,9 +14,9 @@ import pytest
 import zstandard
 
 from finetune_assets.datasets.config import SourceConfig
-from finetune_assets.datasets.json_rows import FoundRow
-from finetune_assets.datasets.readers import read_rows
-from finetune_assets.datasets.source_errors import SourceError
+from finetune_assets.datasets.reading.errors import SourceError
+from finetune_assets.datasets.reading.json_rows import FoundRow
+from finetune_assets.datasets.reading.readers import read_rows
 from finetune_assets.records.errors import FinetuneError
 
 RECORDS = [{"id": f"{number:05}", "text": f"né {number}"} for number in range(3_000)]

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from finetune_assets.datasets.config import SourceConfig
-from finetune_assets.datasets.json_rows import FoundRow
-from finetune_assets.datasets.readers import read_rows
+from finetune_assets.datasets.reading.json_rows import FoundRow
+from finetune_assets.datasets.reading.readers import read_rows
 from finetune_assets.records.errors import FinetuneError
 
 

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from finetune_assets.datasets.config import SourceConfig
-from finetune_assets.datasets.json_rows import FoundRow
 from finetune_assets.datasets.quarantine import REASONS
-from finetune_assets.datasets.readers import read_rows
+from finetune_assets.datasets.reading.json_rows import FoundRow
+from finetune_assets.datasets.reading.readers import read_rows
 from finetune_assets.records.errors import FinetuneError
 
 ONE_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -21,7 +21,7 @@ from finetune_assets.datasets.format_checks import format_findings
 from finetune_assets.datasets.quarantine import REASONS, UNCOUNTED_REASONS, quarantine_share
 from finetune_assets.datasets.schema import leakage_findings, validate_examples
 from finetune_assets.datasets.selection_config import AugmentConfig, BalanceConfig, FilterConfig
-from finetune_assets.datasets.splitting import NOWHERE, TEST, TRAIN, SplitTable
+from finetune_assets.datasets.splitting.assign import NOWHERE, TEST, TRAIN, SplitTable
 from finetune_assets.records.example import Example, RawRecord, SourceRef
 from finetune_assets_tests.datasets.fake_task import LABELS, FakeTask
 from finetune_assets_tests.datasets.test_build import build, content_of, lines, observations

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from finetune_assets.datasets.config import SourceConfig
-from finetune_assets.datasets.source_listing import SourceListing, list_source, pattern_matcher
+from finetune_assets.datasets.reading.listing import SourceListing, list_source, pattern_matcher
 from finetune_assets.records.errors import FinetuneError
 
 

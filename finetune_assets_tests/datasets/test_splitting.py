@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finetune_assets.datasets.config import SplitConfig
-from finetune_assets.datasets.leak_groups import Ties, components
-from finetune_assets.datasets.splitting import NOWHERE, TEST, TRAIN, VALIDATION, SplitTable, assign_splits
+from finetune_assets.datasets.splitting.assign import NOWHERE, TEST, TRAIN, VALIDATION, SplitTable, assign_splits
+from finetune_assets.datasets.splitting.leak_groups import Ties, components
 
 CONFIG = SplitConfig(train=0.7, validation=0.1, test=0.2)
 HONOUR = {"field": "official", "use": "honour"}

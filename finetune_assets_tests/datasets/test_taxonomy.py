@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune_assets.datasets.taxonomy import Fault, Taxonomy
-from finetune_assets.datasets.taxonomy_file import read_taxonomy
-from finetune_assets.datasets.taxonomy_nodes import domain_key, tidy
+from finetune_assets.datasets.taxonomies.file import read_taxonomy
+from finetune_assets.datasets.taxonomies.nodes import domain_key, tidy
+from finetune_assets.datasets.taxonomies.taxonomy import Fault, Taxonomy
 from finetune_assets.records.errors import FinetuneError
 
 TITLES = ("Emerging", "Developing", "Progressing")

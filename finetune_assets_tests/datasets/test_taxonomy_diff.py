@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finetune_assets.datasets.config import SourceConfig
-from finetune_assets.datasets.taxonomy import Taxonomy
-from finetune_assets.datasets.taxonomy_diff import TaxonomyDiff, diff_taxonomies
-from finetune_assets.datasets.taxonomy_migration import PROVENANCE, Migration, MigrationReport, migrate
-from finetune_assets.datasets.taxonomy_relabel import LabelFields
-from finetune_assets.datasets.taxonomy_review import Decisions
-from finetune_assets.datasets.taxonomy_rules import MigrationMap, read_map
+from finetune_assets.datasets.taxonomies.diff import TaxonomyDiff, diff_taxonomies
+from finetune_assets.datasets.taxonomies.migration import PROVENANCE, Migration, MigrationReport, migrate
+from finetune_assets.datasets.taxonomies.relabel import LabelFields
+from finetune_assets.datasets.taxonomies.review import Decisions
+from finetune_assets.datasets.taxonomies.rules import MigrationMap, read_map
+from finetune_assets.datasets.taxonomies.taxonomy import Taxonomy
 from finetune_assets.records.errors import FinetuneError
 
 Tree = Mapping[str, Sequence[str]]

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from finetune_assets.datasets.taxonomy import Taxonomy
+from finetune_assets.datasets.taxonomies.taxonomy import Taxonomy
 from finetune_assets.lineage import status
 from finetune_assets.lineage.status import StatusReader
 from finetune_assets.releases.manifest import KIND

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from finetune_assets.datasets.build import SplitSummary, build_splits
 from finetune_assets.datasets.config import DatasetConfig
-from finetune_assets.datasets.ingest import ingest
 from finetune_assets.datasets.quarantine import REASONS
+from finetune_assets.datasets.reading.ingest import ingest
 from finetune_assets.datasets.render import CHATML, template_hash
 from finetune_assets.datasets.schema import leakage_findings, taxonomy_findings, validate_examples
 from finetune_assets.datasets.synthetic.router import valid_traces

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from finetune_assets.datasets.build import build_splits
 from finetune_assets.datasets.config import DatasetConfig
-from finetune_assets.datasets.ingest import ingest
 from finetune_assets.datasets.quarantine import REASONS, UNCOUNTED_REASONS
+from finetune_assets.datasets.reading.ingest import ingest
 from finetune_assets.datasets.render import CHATML, template_hash
 from finetune_assets.datasets.schema import leakage_findings, taxonomy_findings, validate_examples
 from finetune_assets.records.errors import FinetuneError

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from finetune_assets.datasets.config import SourceConfig
-from finetune_assets.datasets.json_rows import FoundRow
-from finetune_assets.datasets.readers import detect_format, read_rows
-from finetune_assets.datasets.source_files import read_head
+from finetune_assets.datasets.reading.foreign_files import read_head
+from finetune_assets.datasets.reading.json_rows import FoundRow
+from finetune_assets.datasets.reading.readers import detect_format, read_rows
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.storage.files import explain_unwritable, fsync_directory
 

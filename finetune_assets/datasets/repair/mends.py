@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any
 
-from finetune_assets.datasets.taxonomy import Taxonomy
-from finetune_assets.datasets.taxonomy_nodes import tidy
+from finetune_assets.datasets.taxonomies.nodes import tidy
+from finetune_assets.datasets.taxonomies.taxonomy import Taxonomy
 
 _WHOLE = re.compile(r"[+-]?\d{1,18}(?:\.0+)?")
 # JSON Schema's names of what Python calls otherwise, as published function-calling sets have them.

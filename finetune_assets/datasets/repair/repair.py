@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from finetune_assets.datasets.config import SourceConfig
-from finetune_assets.datasets.json_rows import FoundRow
+from finetune_assets.datasets.reading.json_rows import FoundRow
+from finetune_assets.datasets.reading.listing import SourceFile, list_source
 from finetune_assets.datasets.repair.files import Replacement, replacement, rewrite, rows_in_place
 from finetune_assets.datasets.repair.ids import IdBook
 from finetune_assets.datasets.repair.mends import Change, MendRules, mend_schema
-from finetune_assets.datasets.source_listing import SourceFile, list_source
 from finetune_assets.records.digests import canonical_json, digest_of_text
 from finetune_assets.records.errors import FinetuneError
 

@@ -1,7 +1,7 @@
 """The sample's early-years framework and its JSON form, in the schema that nursery observation apps export.
 
 Here belong the framework's shape: domains, attributes, levels and points. Its words are in `strands.py`. Reading and
-checking any taxonomy belongs to `datasets/taxonomy.py`.
+checking any taxonomy belongs to `datasets/taxonomies/taxonomy.py`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ import pytest
 
 from finetune_assets.datasets.build import SplitSummary, build_splits
 from finetune_assets.datasets.config import DatasetConfig
-from finetune_assets.datasets.ingest import ingest
 from finetune_assets.datasets.quality.boilerplate import boilerplate
 from finetune_assets.datasets.quality.config import QualityConfig
 from finetune_assets.datasets.quality.conflicts import label_conflicts
@@ -20,6 +19,7 @@ from finetune_assets.datasets.quality.pii import PHONE, personal_data
 from finetune_assets.datasets.quality.poison import poison
 from finetune_assets.datasets.quality.secrets import secrets
 from finetune_assets.datasets.quality.suspects import suspect_labels
+from finetune_assets.datasets.reading.ingest import ingest
 from finetune_assets.task_types import build_task_type
 
 QUALITY = QualityConfig(languages=["en"])

@@ -9,10 +9,10 @@ import pytest
 
 from finetune_assets.datasets.build import build_splits
 from finetune_assets.datasets.config import DatasetConfig
-from finetune_assets.datasets.ingest import ingest
 from finetune_assets.datasets.quality.config import PoisonConfig, SuspectLabelsConfig
 from finetune_assets.datasets.quality.poison import poison
 from finetune_assets.datasets.quality.suspects import suspect_labels
+from finetune_assets.datasets.reading.ingest import ingest
 from finetune_assets.datasets.synthetic.childcare import NOISY_ROWS, SAMPLE_SEED, noisy_record_ids
 from finetune_assets.task_types import build_task_type
 from finetune_assets_tests.datasets.quality.written import row, write
