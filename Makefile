@@ -42,7 +42,7 @@ test: install
 PURE_ROOMS = finetune_assets/records/*,finetune_assets/datasets/*,finetune_assets/task_types/*,finetune_assets/evaluation/*,finetune_assets/releases/*,finetune_assets/storage/*,finetune_assets/tuning/*
 
 soak: install
-	@$(BIN)/python -m pytest -q -m soak
+	@FINETUNE_SOAK=1 $(BIN)/python -m pytest -q -m soak
 
 bench: install
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

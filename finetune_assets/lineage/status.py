@@ -8,14 +8,12 @@ from typing import Any
 
 import dagster as dg
 
-from finetune_assets.lineage.dataset_manifest import taxonomy_digest
 from finetune_assets.lineage.instance import GATE_TAG, TASK_TAG
 from finetune_assets.lineage.raw_observations import STAGE as RAW
 from finetune_assets.lineage.runtime import MAIN
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.lineage.validated_splits import STAGE as SPLITS
 from finetune_assets.records.example import SPLITS as SPLIT_NAMES
-from finetune_assets.releases.manifest import KIND as RELEASE
 from finetune_assets.releases.registry import Registry
 from finetune_assets.storage import stages
 from finetune_assets.storage.artifacts import Artifact, ArtifactStore
@@ -53,13 +51,7 @@ class StatusReader:
             "base_model": release.base_model,
             "deployed_at": release.deployed_at.isoformat(),
             "scores": release.scores,
-            "taxonomy": self._taxonomy_of(release.artifact_key),
         }
-
-    def _taxonomy_of(self, key: str) -> str:
-        """Return the digest of the taxonomy that a release was trained on, "" for a task without one."""
-        release = ArtifactStore(self.home.artifacts).find(RELEASE, key) if key else None
-        return taxonomy_digest(release.manifest.get("task_type", {})) if release else ""
 
     def last_run(self, task: str) -> dict[str, Any] | None:
         """Return the newest run that worked on the task, or None."""
@@ -91,8 +83,8 @@ class StatusReader:
             counts["accepted"] = sum(by_split.values())
             counts["quarantined"] = raw["quarantined"] + splits["quarantined"]
             counts["duplicates"] = splits["duplicates"]
-            if splits["outside_limit"]:
-                counts["outside_limit"] = splits["outside_limit"]
+            if outside := splits.get("outside_limit", 0):
+                counts["outside_limit"] = outside
         return counts
 
     def stage(self, task: str, namespace: str, stage: str) -> Artifact | None:

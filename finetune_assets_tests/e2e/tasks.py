@@ -41,7 +41,10 @@ def write_task(folder: Path, name: str = "tools", *, rows: int = 240, **attribut
         "type": "finetune_assets.component.FineTuningTask",
         "attributes": {
             "task_type": "classification",
-            "dataset": {"source": {"path": "data/rows.jsonl"}},
+            "dataset": {
+                "source": {"path": "data/rows.jsonl"},
+                "split": {"train": 0.7, "validation": 0.1, "test": 0.2},
+            },
             "classification": {"taxonomy": "taxonomy.json"},
             **attributes,
         },
