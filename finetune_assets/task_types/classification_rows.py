@@ -9,23 +9,54 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import orjson
 
 from finetune_assets.datasets.normalise import content_key, normalise_text
 from finetune_assets.datasets.taxonomies.taxonomy import Fault
 from finetune_assets.records.example import Example, PlainExample, RawRecord, Rejection
+from finetune_assets.task_types.classification_config import ClassificationConfig
 from finetune_assets.task_types.labels import join
-from finetune_assets.task_types.prompts import FieldFault, text_of
-from finetune_assets.task_types.shapes import PHOTO_FIELD
-
-if TYPE_CHECKING:
-    from finetune_assets.task_types.classification import ClassificationTask
+from finetune_assets.task_types.prompts import FieldFault, Prompt, text_of
+from finetune_assets.task_types.shapes import PHOTO_FIELD, Shape
 
 # Sources spell a label in a handful of ways; this bounds what a hostile one can make us remember.
 _MAX_SPELLINGS = 100_000
 _PLAIN_TYPES = frozenset({str, int, type(None)})
+
+
+class LabelTask(Protocol):
+    """What the short way asks of a classification task."""
+
+    @property
+    def config(self) -> ClassificationConfig:
+        """The section of the YAML."""
+
+    @property
+    def shape(self) -> Shape:
+        """The fields of its records."""
+
+    @property
+    def prompt(self) -> Prompt:
+        """The question."""
+
+    @property
+    def text_field(self) -> str:
+        """The field that holds the text."""
+
+    @property
+    def aliases(self) -> Mapping[str, Sequence[str]]:
+        """The names that each field may have."""
+
+    def examples(self, record: RawRecord) -> Sequence[Example | Rejection]:
+        """Take the long way."""
+
+    def label_of(self, fields: Mapping[str, Any]) -> tuple[str, ...] | Fault:
+        """Return the label's path, or why there is none."""
+
+    def target_of(self, path: tuple[str, ...]) -> str:
+        """Return the answer that stands for a label."""
 
 
 class PlainRows:
@@ -35,7 +66,7 @@ class PlainRows:
         task: the task, which takes the long way for all other records.
     """
 
-    def __init__(self, task: ClassificationTask) -> None:
+    def __init__(self, task: LabelTask) -> None:
         self._task = task
         self._ask = task.prompt.messages
         self._needs_photos = task.config.require_photos

@@ -162,9 +162,7 @@ def test_a_leak_group_names_its_rows(finetune: Finetune, tools: Path) -> None:
     write_rows(tools, rows)
     yaml = (tools / "defs.yaml").read_text()
     (tools / "defs.yaml").write_text(
-        yaml.replace(
-            "  dataset:\n", "  dataset:\n    split: {group_fields: [who], near_duplicates: {enabled: false}}\n"
-        )
+        yaml.replace("    split:\n", "    split:\n      group_fields: [who]\n      near_duplicates: {enabled: false}\n")
     )
     build(TASK)
     (found,) = finetune("data", "show", TASK, "row-1", "--json").json()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from finetune_assets.datasets.splitting.leak_groups import Ties
 
 if TYPE_CHECKING:
-    from finetune_assets.datasets.splitting.assign import SplitTable
+    from finetune_assets.datasets.splitting.table import SplitTable
 
 SetAside = Literal["would_tie_splits", "tied_across_splits", "synthetic_tied_to_evaluation"]
 
