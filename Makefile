@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Where torch comes from. On Linux the registry's own build carries several gigabytes of CUDA libraries; without a GPU:
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# Only torch comes from there: such an index need not have the pinned versions of what torch needs.
 TORCH_INDEX ?=
 TORCH_SOURCE = $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -17,7 +18,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  { echo "error: Python 3.11 or 3.12 is needed; found $$($(PYTHON) --version). Mend: make PYTHON=python3.11 …"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing (torch first, from $(or $(TORCH_INDEX),the default index))"
-	@$(PIP) install -q -c constraints.txt $(TORCH_SOURCE) torch
+	@$(PIP) install -q --no-deps -c constraints.txt $(TORCH_SOURCE) torch
 	@$(PIP) install -q -c constraints.txt -e '.[dev]'
 	@touch $@
 

@@ -4,17 +4,18 @@ A plain component over a plain pydantic model: constrained fields, file and line
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import yaml
 from dagster.components.component_scaffolding import scaffold_component
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from finetune_assets.lineage.graph import build_task_graph
-from finetune_assets.lineage.task_config import TaskConfig, TaskSpec
+from finetune_assets.lineage.task_config import TASK_PATTERN, TaskConfig, TaskSpec
+from finetune_assets.lineage.task_file import read_task_file
 from finetune_assets.records.errors import FinetuneError
 
 COMPONENT_TYPE = "finetune_assets.component.FineTuningTask"
@@ -87,7 +88,19 @@ class FineTuningTask(dg.Component):
 
 
 def task_spec(config: TaskConfig, folder: Path) -> TaskSpec:
-    """Return the task that a folder's configuration describes; an unnamed task takes the folder's name."""
+    """Return the task that a folder's configuration describes; an unnamed task takes the folder's name.
+
+    Raises:
+        FinetuneError: when an unnamed task's folder has a name that no task may have.
+    """
+    if not config.task and not re.match(TASK_PATTERN, folder.name):
+        raise FinetuneError(
+            "folder has no name for a task",
+            where=str(folder),
+            found=folder.name,
+            expected="small letters, digits and _, a letter first, 41 at most",
+            mend="rename the folder, or set `task:` in its defs.yaml",
+        )
     named = (
         config
         if config.task
@@ -115,23 +128,7 @@ def read_task_folder(folder: Path) -> TaskSpec:
             where=str(folder),
             mend=f"add one, or run `dg scaffold defs {COMPONENT_TYPE} {folder.name}`",
         )
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise FinetuneError("defs.yaml is not YAML", where=str(path), found=str(error)) from None
-    if not isinstance(document, dict) or document.get("type") != COMPONENT_TYPE:
-        raise FinetuneError("defs.yaml is of another type", where=str(path), expected=f"type: {COMPONENT_TYPE}")
-    try:
-        return task_spec(TaskConfig.model_validate(document.get("attributes") or {}), folder)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise FinetuneError(
-            "defs.yaml does not fit",
-            where=f"{path}: {'.'.join(str(part) for part in first['loc'])}",
-            found=repr(first.get("input")),
-            expected=first["msg"],
-            mend="mend the value; `dg check yaml` shows its line",
-        ) from None
+    return task_spec(read_task_file(path, COMPONENT_TYPE), folder)
 
 
 def outside_folders(environ: Mapping[str, str]) -> list[Path]:

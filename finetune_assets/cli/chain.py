@@ -16,7 +16,7 @@ from finetune_assets.lineage.automation import chain_of, job_name
 from finetune_assets.lineage.base_model import embedded_base_key
 from finetune_assets.lineage.graph import build_task_graph
 from finetune_assets.lineage.instance import NAMESPACE_TAG, sweep_dead_runs
-from finetune_assets.lineage.runtime import STAGES, asset_key, namespace_of
+from finetune_assets.lineage.runtime import STAGES, asset_key, assets_of, namespace_of
 from finetune_assets.lineage.settings import resolve
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.records.errors import FinetuneError
@@ -86,13 +86,15 @@ def run_chain(
     effective = TaskSpec(config=settings.config, folder=spec.folder)
     stages = _selected(effective, until, experiment=options.is_experiment)
     namespace = namespace_of(options)
-    keys = [asset_key(spec.name, stage) for stage in stages]
-    if effective.config.is_judged and settings.config.tuning.is_embedded and "validated_splits" in stages:
+    keys = [asset_key(spec.name, name) for stage in stages for name in assets_of(effective.config, stage)]
+    # Rows are counted by the base's own tokenizer where it is there; data alone is not worth a minute of pre-training.
+    if settings.config.tuning.needs_embedded and "tuned_adapter" in stages:
         keys.append(embedded_base_key())
     run_options: dict[str, Any] = {"limit": limit, "overrides": dict(overrides)}
     with warm_gateways(spec.name, home, wanted="deployed_endpoint" in stages) as gateways:
         result = execute(
-            _job(spec, gateways),
+            # A value that is tried may change the graph's shape: several tuning variants, another gate.
+            _job(effective, gateways),
             instance,
             task=spec.name,
             assets=keys,
@@ -101,8 +103,7 @@ def run_chain(
             on_event=on_event,
         )
     waits = (
-        effective.config.is_judged
-        and settings.config.release.approval == "manual"
+        settings.config.release.approval == "manual"
         and not until
         and not options.is_experiment
     )
@@ -117,13 +118,6 @@ def _selected(spec: TaskSpec, until: str, *, experiment: bool) -> list[str]:
     stages = chain_of(spec)
     if until and until not in STAGES:
         raise FinetuneError("asset is not known", where="--until", found=until, expected=f"one of {', '.join(STAGES)}")
-    if until and until not in stages and not spec.config.is_judged:
-        raise FinetuneError(
-            "asset is not part of this task's graph",
-            where=f"--until {until}",
-            found=f"a task of type {spec.config.task_type}",
-            expected=f"one of {', '.join(stages)}",
-        )
     if until and until not in stages:
         raise FinetuneError(
             "asset waits for a person",

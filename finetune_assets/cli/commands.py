@@ -20,6 +20,7 @@ from finetune_assets.cli.common import EXIT_ERROR, EXIT_GATE, EXIT_STOPPED, AsJs
 from finetune_assets.cli.common import find_task as _task
 from finetune_assets.cli.common import home_folder as _home
 from finetune_assets.cli.data_commands import data
+from finetune_assets.cli.report_commands import compare, report
 from finetune_assets.cli.taxonomy_commands import taxonomy
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.storage.errors import StorageError
@@ -35,6 +36,8 @@ app = typer.Typer(
 )
 app.add_typer(data)
 app.add_typer(taxonomy)
+app.command()(report)
+app.command()(compare)
 
 Sets = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads the annotation
@@ -116,8 +119,8 @@ def _leave(result: "RunResult") -> None:
     if result.stopped:
         _say_stopped()
     if result.failed_checks and not result.error:
-        asset, check, summary = result.failed_checks[0]
-        err.print(f"[bold red]gate not passed:[/] {asset} {check}: {_plain(summary)}")
+        for asset, check, summary in result.failed_checks:
+            err.print(f"[bold red]gate not passed:[/] {asset} {check}: {_plain(summary)}")
         raise typer.Exit(EXIT_GATE)
     err.print(f"[bold red]error:[/] {_plain(result.error)}")
     raise typer.Exit(EXIT_ERROR)

@@ -19,28 +19,35 @@ data = typer.Typer(
     name="data", no_args_is_help=True, help="Versions of a task's dataset; synthetic rows; repair of its source."
 )
 
+MAIN = "main"
+Namespace = Annotated[
+    str, typer.Option("--namespace", help="`main`, or that of an experiment (a run with --limit or --set).")
+]
 VersionNumber = Annotated[int, typer.Argument(min=1, help="A version, as `finetune data versions` lists it.")]
 
 
-def _catalogue(task: str) -> "Catalogue":
+def _catalogue(task: str, namespace: str = MAIN) -> "Catalogue":
     from finetune_assets.datasets.versions.catalogue import Catalogue
     from finetune_assets.storage.artifacts import ArtifactStore
     from finetune_assets.storage.database import Database
 
     home = home_folder()
-    return Catalogue(Database.open(home.database_url), ArtifactStore(home.artifacts), find_task(task).name)
+    return Catalogue(Database.open(home.database_url), ArtifactStore(home.artifacts), find_task(task).name, namespace)
 
 
 @data.command()
-def versions(task: TaskName, as_json: AsJson = False) -> None:
-    """List the versions of a task's dataset: rows, digest, when, and what made each."""
-    from finetune_assets.cli.data_views import print_versions
+def versions(task: TaskName, namespace: Namespace = MAIN, as_json: AsJson = False) -> None:
+    """List the versions of a task's dataset: rows, digest, when, and what made each; and which namespaces exist."""
+    from finetune_assets.cli.data_views import print_namespaces, print_versions
 
-    rows = [version.describe() for version in _catalogue(task).versions()]
+    catalogue = _catalogue(task, namespace)
+    catalogue.require_namespace()
+    rows = [version.describe() for version in catalogue.versions()]
     if as_json:
         print_json(rows)
-    else:
-        print_versions(out, task, rows)
+        return
+    print_versions(out, task, rows)
+    print_namespaces(out, task, catalogue.namespaces(), shown=namespace)
 
 
 @data.command()
@@ -49,6 +56,10 @@ def compare(
     older: VersionNumber,
     newer: VersionNumber,
     rows: Annotated[int, typer.Option(min=0, help="How many rows of each kind are named.")] = 20,
+    namespace: Namespace = MAIN,
+    older_namespace: Annotated[
+        str, typer.Option(help="The first version's namespace, where it is another one.", show_default=False)
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Compare two versions row by row; exit code 3 when a row moved between splits, which none may."""
@@ -56,8 +67,8 @@ def compare(
     from finetune_assets.cli.taxonomy_commands import taxonomy_changes
     from finetune_assets.datasets.versions.compare import compare_versions
 
-    catalogue = _catalogue(task)
-    one, other = catalogue.version(older), catalogue.version(newer)
+    one = _catalogue(task, older_namespace or namespace).version(older)
+    other = _catalogue(task, namespace).version(newer)
     found = compare_versions(one, other, shown=rows)
     labels = taxonomy_changes(one, other)
     if as_json:
@@ -110,13 +121,14 @@ def show(
         typer.Option(min=1, help="The version to look in; without it, the head."),
     ] = None,
     text: Annotated[bool, typer.Option("--text", help="Show texts too; they may speak of people.")] = False,
+    namespace: Namespace = MAIN,
     as_json: AsJson = False,
 ) -> None:
     """Show what became of a record, and the line of the source file that it came from."""
     from finetune_assets.cli.data_views import print_traces
     from finetune_assets.datasets.versions.row_lineage import trace_record
 
-    catalogue = _catalogue(task)
+    catalogue = _catalogue(task, namespace)
     found = trace_record(catalogue, catalogue.version(version), record_id, with_text=text)
     if as_json:
         print_json(found)
@@ -206,14 +218,15 @@ def repair(
 ) -> None:
     """Mend a task's source files where only one mend is possible; a backup stays beside each."""
     from finetune_assets.cli.data_views import print_repair
+    from finetune_assets.cli.repairing import ChangeList, plan_repair
     from finetune_assets.cli.repairing import as_json as report_json
-    from finetune_assets.cli.repairing import keep_changes, plan_repair
     from finetune_assets.datasets.repair.repair import repair_source, require_something
 
     require_something(ids, schema)
-    report = repair_source(plan_repair(find_task(task), ids=ids, schema=schema), dry_run=dry_run)
-    kept = keep_changes(home_folder(), task, report) if report.files and not dry_run else None
-    found = report_json(report, kept, shown=rows)
+    plan = plan_repair(find_task(task), ids=ids, schema=schema)
+    with ChangeList(home_folder(), task, shown=rows, kept=not dry_run) as changes:
+        report = repair_source(plan, dry_run=dry_run, note=changes.note)
+        found = report_json(report, changes, changes.keep())
     if as_json:
         print_json(found)
     else:

@@ -36,6 +36,17 @@ def print_versions(console: Console, task: str, rows: list[dict[str, Any]]) -> N
     console.print(table)
 
 
+def print_namespaces(console: Console, task: str, known: dict[str, int], *, shown: str) -> None:
+    """Print which other namespaces have versions, and how to see them."""
+    others = {name: count for name, count in known.items() if name != shown}
+    for name, count in others.items():
+        versions = "1 version" if count == 1 else f"{count:,} versions"
+        console.print(
+            f"[dim]{escape(name)}: {versions}; `finetune data versions {escape(task)} --namespace {escape(name)}`[/]",
+            soft_wrap=True,
+        )
+
+
 def _origin(row: dict[str, Any]) -> str:
     files = ", ".join(f"{escape(str(item['name']))} [dim]{short(item.get('sha256', ''))}[/]" for item in row["files"])
     if row["restored_from"]:
@@ -45,7 +56,11 @@ def _origin(row: dict[str, Any]) -> str:
 
 def print_comparison(console: Console, task: str, found: Comparison, labels: dict[str, Any] | None) -> None:
     """Print what differs between two versions."""
-    console.rule(f"{task}: version {found.older} → {found.newer}")
+    one, other = found.namespaces
+    if one == other == "main":
+        console.rule(f"{task}: version {found.older} → {found.newer}")
+    else:
+        console.rule(f"{task}: {escape(one)} version {found.older} → {escape(other)} version {found.newer}")
     if found.same_digest:
         console.print("Both versions have the same content digest.")
     table = Table(title="Rows", title_justify="left")

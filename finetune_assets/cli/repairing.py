@@ -3,7 +3,8 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self, TextIO
 
 from finetune_assets.datasets.reading.canonical_names import alias_lookup
 from finetune_assets.datasets.repair.mends import MendRules
@@ -11,7 +12,7 @@ from finetune_assets.datasets.repair.repair import Repair, RepairReport
 from finetune_assets.lineage.settings import resolve
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets.storage.files import write_atomic
+from finetune_assets.storage.files import explain_unwritable
 from finetune_assets.storage.home import Home
 from finetune_assets.task_types import build_task_type
 from finetune_assets.task_types.classification import ClassificationTask
@@ -53,22 +54,70 @@ def plan_repair(spec: TaskSpec, *, ids: bool, schema: bool) -> Repair:
     return Repair(config.dataset.source, Path(spec.folder), rules, id_field, ids=ids, schema=schema)
 
 
-def keep_changes(home: Home, task: str, report: RepairReport) -> Path:
-    """Write the list of changes; an earlier list is never overwritten.
+class ChangeList:
+    """The list of changes as it grows: on disk from the first one, the first few also in memory.
 
-    Returns:
-        The file, `<home>/repairs/<task>/repair.jsonl` or the first of `repair.1.jsonl` … that is free.
+    Args:
+        home: keeps the list.
+        task: whose source is repaired.
+        shown: changes kept in `first`.
+        kept: False for a dry run, which writes nothing.
+
+    Attributes:
+        first: the first changes.
     """
-    folder = home.path / "repairs" / task
-    folder.mkdir(parents=True, exist_ok=True)
-    number = 0
-    while (path := folder / f"repair{f'.{number}' if number else ''}.jsonl").exists():
-        number += 1
-    write_atomic(path, "".join(json.dumps(change, ensure_ascii=False) + "\n" for change in report.changes))
-    return path
+
+    def __init__(self, home: Home, task: str, *, shown: int, kept: bool) -> None:
+        self.first: list[dict[str, Any]] = []
+        self._folder = home.path / "repairs" / task
+        self._shown = shown
+        self._kept = kept
+        self._stream: TextIO | None = None
+        # Two repairs at once have a list each.
+        self._part = self._folder / f".repair-{os.getpid()}.part"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._part.unlink(missing_ok=True)
+
+    def note(self, change: dict[str, Any]) -> None:
+        """Take in one change."""
+        if len(self.first) < self._shown:
+            self.first.append(change)
+        if not self._kept:
+            return
+        with explain_unwritable(self._folder):
+            if self._stream is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._stream = self._part.open("w", encoding="utf-8", newline="\n")
+            self._stream.write(json.dumps(change, ensure_ascii=False) + "\n")
+
+    def keep(self) -> Path | None:
+        """Give the list its name; an earlier list is never overwritten.
+
+        Returns:
+            The file, `<home>/repairs/<task>/repair.jsonl` or the first of `repair.1.jsonl` … that is free; None when
+            nothing changed.
+        """
+        if self._stream is None:
+            return None
+        with explain_unwritable(self._folder):
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+            number = 0
+            while (path := self._folder / f"repair{f'.{number}' if number else ''}.jsonl").exists():
+                number += 1
+            self._part.rename(path)
+        return path
 
 
-def as_json(report: RepairReport, kept: Path | None, *, shown: int) -> dict[str, Any]:
+def as_json(report: RepairReport, changes: ChangeList, kept: Path | None) -> dict[str, Any]:
     """Return the report as `finetune data repair --json` prints it."""
     return {
         "read": report.read,
@@ -76,6 +125,6 @@ def as_json(report: RepairReport, kept: Path | None, *, shown: int) -> dict[str,
         "untouched": report.untouched,
         "mends": dict(sorted(report.mends.items())),
         "files": report.files,
-        "changes": report.changes[:shown],
+        "changes": changes.first,
         "list": str(kept) if kept else "",
     }

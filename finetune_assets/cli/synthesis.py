@@ -8,14 +8,21 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from finetune_assets.datasets.generation.code import LANGUAGE, template_files
+from finetune_assets.datasets.generation.code import TEMPLATE as FILES
 from finetune_assets.datasets.generation.config import GenerationConfig
 from finetune_assets.datasets.generation.endpoint import ChatEndpoint
 from finetune_assets.datasets.generation.generate import GENERATOR, GenerationReport, Writer, generate
+from finetune_assets.datasets.generation.observations import TEMPLATE as OBSERVATIONS
+from finetune_assets.datasets.generation.observations import template_observations
 from finetune_assets.datasets.generation.questions import TEMPLATE as QUESTIONS
 from finetune_assets.datasets.generation.questions import QuestionWriter, read_passages, template_questions
 from finetune_assets.datasets.generation.rows_file import RowsFile
 from finetune_assets.datasets.generation.traces import TEMPLATE as TRACES
 from finetune_assets.datasets.generation.traces import TraceWriter, as_words, template_traces
+from finetune_assets.datasets.generation.transcripts import TEMPLATE as TRANSCRIPTS
+from finetune_assets.datasets.generation.transcripts import template_transcripts
+from finetune_assets.datasets.quarantine import UNCOUNTED_REASONS
 from finetune_assets.datasets.reading.canonical_names import alias_lookup, canonical_fields
 from finetune_assets.datasets.traces.rules import TraceRules
 from finetune_assets.lineage.settings import resolve
@@ -25,8 +32,11 @@ from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import RawRecord, Rejection, SourceRef
 from finetune_assets.records.task_type import TaskType
 from finetune_assets.task_types import build_task_type
+from finetune_assets.task_types.classification import ClassificationTask
 from finetune_assets.task_types.question_answering import QuestionAnsweringTask
 from finetune_assets.task_types.routing import RoutingTask
+from finetune_assets.task_types.source_code import SourceCodeTask
+from finetune_assets.task_types.transcription import TranscriptionTask
 
 Rows = list[dict[str, Any]]
 _SAY_EVERY = 10
@@ -78,9 +88,21 @@ class Synthesis:
     def _template_rows(self, count: int) -> tuple[str, Rows]:
         if self._has_traces():
             return TRACES, template_traces(self.config.seed, count)
-        if isinstance(self.kind, QuestionAnsweringTask):
-            return QUESTIONS, template_questions(self._read_passages(), self.config.seed, count)
-        raise self._no_writer()
+        kind, seed = self.kind, self.config.seed
+        if isinstance(kind, QuestionAnsweringTask):
+            return QUESTIONS, template_questions(self._read_passages(), seed, count)
+        if isinstance(kind, TranscriptionTask):
+            passages = read_passages(self._passages) if self._passages else []
+            return TRANSCRIPTS, template_transcripts(passages, kind.config.error_types, seed, count)
+        if isinstance(kind, SourceCodeTask) and LANGUAGE in kind.config.languages:
+            return FILES, template_files(seed, count)
+        if isinstance(kind, ClassificationTask) and (labels := _described(kind)):
+            shape = kind.shape
+            return OBSERVATIONS, template_observations(labels, shape.level_fields, shape.text_field, seed, count)
+        raise self._no_writer(
+            "a template for routing with traces, question_answering, transcription, source_code with java, or "
+            "classification by a taxonomy that describes its levels"
+        )
 
     def from_endpoint(
         self, path: Path, count: int, api_key: str, on_progress: Callable[[GenerationReport], None]
@@ -106,7 +128,7 @@ class Synthesis:
             return TraceWriter(kind.config.rules, tuple(kind.tools), self.config.seed)
         if isinstance(kind, QuestionAnsweringTask):
             return QuestionWriter(self._read_passages(), self.config.seed)
-        raise self._no_writer()
+        raise self._no_writer("an endpoint for routing with traces, or question_answering")
 
     def check(self, row: Mapping[str, Any]) -> list[str]:
         """Return why the task would reject a row, in words; empty when it would take it."""
@@ -128,18 +150,27 @@ class Synthesis:
             )
         return read_passages(self._passages)
 
-    def _no_writer(self) -> FinetuneError:
+    def _no_writer(self, expected: str) -> FinetuneError:
         return FinetuneError(
             "synthetic rows of this task type cannot be made",
             where=self._task,
             found=self.kind.name,
-            expected="routing with traces, or question_answering",
+            expected=expected,
             mend="write the rows yourself, with `synthetic: true` in each",
         )
 
 
+def _described(kind: ClassificationTask) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return the labels that take part and that the taxonomy describes, with the descriptions."""
+    described = [(path, kind.taxonomy.descriptions(path)) for path in kind.rules.paths]
+    return [(path, texts) for path, texts in described if texts]
+
+
 def _rejections(kind: TaskType, fields: dict[str, Any]) -> list[str]:
     found = kind.examples(RawRecord(fields, SourceRef("synthetic", line=1)))
+    if any(not isinstance(item, Rejection) for item in found):
+        # Of a file that gives examples, pieces that the configuration leaves out are no fault.
+        found = [item for item in found if not isinstance(item, Rejection) or item.reason not in UNCOUNTED_REASONS]
     return [
         f"{item.reason}: {item.field}: found {item.found}; expected {item.expected}"
         for item in found

@@ -10,7 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from finetune_assets.cli.chain import Outcome
+from finetune_assets.cli.report_view import headline, print_report
 from finetune_assets.lineage.judging import REPORT
+from finetune_assets.lineage.report_files import PAGE
 from finetune_assets.lineage.status import StatusReader
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.records.digests import short
@@ -21,8 +23,6 @@ from finetune_assets.storage.home import Home
 SAY_EVERY_SECONDS = 5.0
 # What Dagster logs about each step behind a failed gate; the gate itself has been shown.
 _SKIPPED_STEP = "Dependencies for step"
-_TRIVIAL = {"majority": "majority class", "tfidf_logreg": "TF-IDF + logistic regression"}
-_VERDICT_STYLE = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
 
 
 class Progress:
@@ -85,18 +85,28 @@ def print_outcome(console: Console, spec: TaskSpec, outcome: Outcome, instance: 
     console.rule(f"{spec.name}: run {outcome.result.run_id}")
     if spec.config.dataset.source.synthetic:
         console.print("[dim]The records of this task are synthetic: written by a script, about no real person.[/]")
-    _print_counts(console, reader.counts(spec.name, outcome.namespace))
+    _print_counts(console, own_counts(reader.counts(spec.name, outcome.namespace), outcome))
     report = reader.stage(spec.name, outcome.namespace, REPORT) if REPORT in outcome.stages else None
     if report is not None and _made(outcome, REPORT):
         print_report(console, read_json(report.file("report.json")))
-        console.print(f"Report: {report.file('report.md')}")
-    if spec.config.is_judged:
-        _print_live(console, reader.live(spec.name))
+        page = report.path / PAGE
+        console.print(f"Report: {page if page.is_file() else report.file('report.md')}", soft_wrap=True)
+    _print_live(console, reader.live(spec.name))
     _print_next(console, spec, outcome, report.manifest["candidate"] if report else "")
 
 
 def _made(outcome: Outcome, stage: str) -> bool:
     return stage in outcome.result.metadata
+
+
+def own_counts(counts: dict[str, int | None], outcome: Outcome) -> dict[str, int | None]:
+    """Return the counts of what this run made or reused; where it broke off, those behind are an earlier run's."""
+    known = set(counts)
+    if "validated_splits" in outcome.stages and not _made(outcome, "validated_splits"):
+        known = {"read"}
+    if "raw_observations" in outcome.stages and not _made(outcome, "raw_observations"):
+        known = set()
+    return {name: count if name in known else None for name, count in counts.items()}
 
 
 def _print_counts(console: Console, counts: dict[str, int | None]) -> None:
@@ -105,34 +115,6 @@ def _print_counts(console: Console, counts: dict[str, int | None]) -> None:
         table.add_column(name, justify="right")
     table.add_row(*(_count(count) for count in counts.values()))
     console.print(table)
-
-
-def print_report(console: Console, report: dict[str, Any]) -> None:
-    """Print a report's scores side by side, and its verdict with the intervals."""
-    table = Table(title="Scores on the test rows", title_justify="left")
-    table.add_column("model")
-    metrics = ["exact", *report["levels"], "macro_f1", "parse_rate"]
-    for name in metrics:
-        table.add_column(name, justify="right")
-    # The baselines' names are long; the metrics' are what the table is for.
-    names = {"candidate": f"candidate {report['candidate']['name']}", "baseline": report["baseline"]["name"]}
-    for key, scores in report["scores"].items():
-        table.add_row(names.get(key, _TRIVIAL.get(key, key)), *(f"{_metric(scores, name):.3f}" for name in metrics))
-    console.print(table)
-    verdict = report["verdict"]
-    console.print(f"Gate: [{_VERDICT_STYLE[verdict['verdict']]}]{verdict['verdict']}[/]")
-    for gate in verdict["gates"]:
-        interval = gate["interval"]
-        spoken = f" [{interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else ""
-        console.print(
-            f"  [{_VERDICT_STYLE[gate['verdict']]}]{gate['verdict']:<12}[/] {escape(gate['name'] + spoken)} "
-            f"[dim]{escape(gate['reason'])}[/]"
-        )
-
-
-def _metric(scores: dict[str, Any], name: str) -> float:
-    value = scores[name] if name in scores else scores["levels"][name]
-    return float(value)
 
 
 def _print_live(console: Console, live: dict[str, Any] | None) -> None:
@@ -155,7 +137,7 @@ def _print_next(console: Console, spec: TaskSpec, outcome: Outcome, candidate: s
             f'finetune reject {name} {short_id} --note "why"',
             *lines,
         ]
-    elif outcome.result.success and spec.config.is_judged:
+    elif outcome.result.success and _made(outcome, "deployed_endpoint"):
         lines = [f'finetune ask {name} "your text"', "finetune serve", *lines]
     console.print("Next:")
     for line in lines:
@@ -181,7 +163,7 @@ def print_status(console: Console, states: list[dict[str, Any]]) -> None:
         live, last, counts = state["live"], state["last_run"], state["counts"]
         table.add_row(
             f"{state['task']}\n[dim]{state['task_type']}[/]",
-            f"version {live['version']}, {short(live['candidate'])}\n[dim]exact {live['scores']['exact']:.3f}[/]"
+            f"version {live['version']}, {short(live['candidate'])}\n[dim]{headline(live['scores'])}[/]"
             if live
             else "nothing yet",
             f"{last['state']}\n[dim]gate {last['gate'] or '–'}[/]" if last else "none yet",
@@ -233,7 +215,6 @@ __all__ = [
     "print_config",
     "print_decision",
     "print_outcome",
-    "print_report",
     "print_status",
     "print_tasks",
 ]

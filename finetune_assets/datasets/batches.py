@@ -20,13 +20,15 @@ from finetune_assets.datasets.filters import Filters
 from finetune_assets.datasets.splitting.leakage_official import official_mask
 from finetune_assets.datasets.splitting.near_duplicates_sketch import SketchBlock, sketch_texts
 from finetune_assets.datasets.traits import Traits, traits_of
-from finetune_assets.records.example import Message, PlainExample, RawRecord, Rejection
+from finetune_assets.records.example import Message, PlainExample, RawRecord, Rejection, SourceRef
 from finetune_assets.records.json_lines import decode_lines
 from finetune_assets.records.similarity import FixedWording, similarity_text, with_attachments
 from finetune_assets.records.task_type import TaskType
 
 SYNTHETIC_FIELD = "synthetic"
 """A record that holds this field as true was written by a program or a model; it never stands in validation or test."""
+
+_TRUE = frozenset({"true", "1", "1.0", "yes"})
 
 HASH_BYTES = 16
 KEY_BYTES = 32
@@ -101,12 +103,19 @@ def prepare_batch(lines: Sequence[bytes], task: TaskType, config: DatasetConfig)
 def _prepared(records: list[dict[str, Any]], task: TaskType, config: DatasetConfig) -> PreparedBatch:
     batch = PreparedBatch(read=len(records))
     filters = Filters(config.filters)
-    reject = filters.reject if filters else _keep
+    filtered = bool(filters)
+    reject = filters.reject if filtered else _keep
     rows: list[PlainExample] = []
     fields: list[Mapping[str, Any]] = []
     for record, given in zip(records, _given(records, task), strict=True):
         held = record["fields"]
-        for item in (given,) if type(given) is PlainExample else given:
+        if type(given) is PlainExample and not filtered and SYNTHETIC_FIELD not in held:
+            # Most rows of a large dataset.
+            rows.append(given)
+            fields.append(held)
+            continue
+        items: Iterable[Any] = (given,) if type(given) is PlainExample else given or (_nothing(record),)
+        for item in items:
             rejection = item if type(item) is Rejection else reject(item)
             if rejection is None:
                 plain = item if isinstance(item, PlainExample) else PlainExample.of(item)
@@ -120,15 +129,25 @@ def _prepared(records: list[dict[str, Any]], task: TaskType, config: DatasetConf
     return batch
 
 
+def _nothing(record: Mapping[str, Any]) -> Rejection:
+    """Return the rejection of a record of which a task type made nothing at all, which would be lost otherwise."""
+    return Rejection(
+        reason="no_example",
+        source=SourceRef(**record["source"]),
+        found="no example and no reason",
+        expected="at least one of them for each record",
+        mend="report this: it is a fault of the task type",
+    )
+
+
 def _keep(_: Any) -> Rejection | None:
     """Keep every row, where no filter is in force."""
     return None
 
 
 def _with_origin(row: PlainExample, fields: Mapping[str, Any]) -> PlainExample:
-    """Mark the example of a synthetic record; tables without types write the mark as text."""
-    value = fields[SYNTHETIC_FIELD]
-    marked = value is True or (isinstance(value, str) and value.strip().casefold() == "true")
+    """Mark the example of a synthetic record; tables write the mark as text or as the number 1."""
+    marked = str(fields[SYNTHETIC_FIELD]).strip().casefold() in _TRUE
     return row._replace(origin="synthetic") if marked else row
 
 
@@ -149,22 +168,23 @@ def _fill(
 ) -> None:
     """Write the columns, each as a whole: a tenth of the time of row after row."""
     record_ids, keys, messages, targets, labels, paths, places, *more, files, origins, facts = zip(*rows, strict=True)
-    membership = Membership(config)
-    named = [membership.of(found, *known) for found, *known in zip(fields, *more, strict=True)]
+    named = Membership(config).of_batch(fields, *more)
     slices = [names for _, names in named]
     lines = ExampleLines(config.render.formats).write(rows, named)
     batch.keys = bytes.fromhex("".join(keys))
     answers = {target: short_hash(target) for target in dict.fromkeys(targets)}
     batch.targets = b"".join([answers[target] for target in targets])
-    batch.ids = b"".join([short_hash(record_id) for record_id in record_ids])
+    batch.ids = short_hashes(record_ids)
     batch.labels = list(dict(zip(reversed(labels), reversed(paths), strict=True)).items())
     batch.label_of = _numbered(labels, [name for name, _ in batch.labels])
     batch.slice_sets = list(dict.fromkeys(slices))
     batch.slices_of = _numbered(slices, batch.slice_sets)
     batch.lengths = array("i", [_asked(turns) for turns in messages])
     # All that traits depend on; there are few, so that each is read once a batch.
-    languages = [repr(known.get("language")) if known else "" for known in facts]
-    spellings = list(zip([place["file"] for place in places], map(bool, files), languages, origins, strict=True))
+    languages = [repr(known.get("language")) if known else "" for known in facts] if any(facts) else [""] * len(rows)
+    parts = [place["file"] for place in places], list(map(bool, files)), languages, origins
+    alike = all(len(set(part)) == 1 for part in parts)
+    spellings: list[Any] = [()] * len(rows) if alike else list(zip(*parts, strict=True))
     distinct = list(dict.fromkeys(spellings))
     batch.traits = [traits_of(rows[spellings.index(spelling)]) for spelling in distinct]
     batch.traits_of = _numbered(spellings, distinct)
@@ -188,6 +208,8 @@ def _fill(
 
 
 def _numbered(values: Sequence[T], names: Sequence[T]) -> array[int]:
+    if len(names) == 1:
+        return array("i", [0]) * len(values)
     numbers = {name: number for number, name in enumerate(names)}
     return array("i", [numbers[value] for value in values])
 
@@ -201,6 +223,26 @@ class Membership:
         self._only = self._groups[0] if len(self._groups) == 1 and not self._slices else None
         self._silent = not self._groups and not self._slices
 
+    def of_batch(
+        self,
+        batch: Sequence[Mapping[str, Any]],
+        groups: Sequence[tuple[str, ...]],
+        slices: Sequence[tuple[str, ...]],
+    ) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Return all leak groups and slices of many examples, each as `of` returns them."""
+        if not self._only:
+            return [self.of(*row) for row in zip(batch, groups, slices, strict=True)]
+        name, prefix = self._only
+        found = []
+        for fields, known, held in zip(batch, groups, slices, strict=True):
+            value = fields.get(name)
+            # Whole numbers too: `str` writes them as the rest of the code does.
+            if known or held or (type(value) is not str and type(value) is not int):
+                found.append(self._of(fields, known, held))
+            else:
+                found.append((((prefix + text,) if (text := str(value).strip()) else ()), ()))
+        return found
+
     def of(
         self, fields: Mapping[str, Any], groups: tuple[str, ...], slices: tuple[str, ...]
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -213,11 +255,11 @@ class Membership:
         """
         if self._silent:
             return groups, slices
-        if self._only and not groups:
-            name, prefix = self._only
-            value = fields.get(name)
-            if type(value) is str or type(value) is int:
-                return ((prefix + text,) if (text := str(value).strip()) else ()), _merged([], slices)
+        return self._of(fields, groups, slices)
+
+    def _of(
+        self, fields: Mapping[str, Any], groups: tuple[str, ...], slices: tuple[str, ...]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         named = [prefix + value for name, prefix in self._groups for value in _values(fields.get(name))]
         held = [name for name, place, equals in self._slices if equals in _values(fields.get(place))]
         return _merged(named, groups), _merged(held, slices)
@@ -229,6 +271,12 @@ def short_hash(text: str) -> bytes:
     if len(data) <= HASH_BYTES:
         return data.ljust(HASH_BYTES, b"\xff")
     return hashlib.blake2b(data, digest_size=HASH_BYTES).digest()
+
+
+def short_hashes(texts: Sequence[str]) -> bytes:
+    """Return `short_hash` of each text, one after another."""
+    filled = [data.ljust(HASH_BYTES, b"\xff") for text in texts if len(data := text.encode()) <= HASH_BYTES]
+    return b"".join(filled if len(filled) == len(texts) else map(short_hash, texts))
 
 
 def _merged(found: list[str], known: tuple[str, ...]) -> tuple[str, ...]:
@@ -246,6 +294,8 @@ def _values(value: Any) -> Sequence[str]:
 
 
 def _asked(messages: Sequence[Message]) -> int:
+    if len(messages) == 2 and messages[0]["role"] == "system" and messages[1]["role"] == "user":
+        return len(messages[1]["content"])
     length = 0
     for turn in messages:
         if turn["role"] == "user":

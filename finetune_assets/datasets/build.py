@@ -7,6 +7,7 @@ read = accepted + quarantined + duplicates.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ from finetune_assets.records.task_type import TaskType
 from finetune_assets.storage.files import explain_full_disk, write_json_atomic
 
 # Part of the input key: raise it when the same records would give other splits.
-BUILD_VERSION = 3
+BUILD_VERSION = 4
 
 _PROGRESS_ROWS = 5_000
 
@@ -173,7 +174,7 @@ def _write_splits(
         del earlier, table, result, row_of, decision
         writer.write(out, copies_of(records, rows, split_of, task, config.augment, guard))
     counts = writer.statistics.splits
-    _require_rows(records, read, counts, quarantine.reasons)
+    _require_rows(records, read, counts, quarantine.reasons, out)
     rendered = finish_rendering(out, config.render, counts)
     write_json_atomic(out / "statistics.json", {**writer.statistics.to_json(task.label_levels), **rendered})
     return SplitSummary(
@@ -241,7 +242,7 @@ def _take_in(
     return read, made
 
 
-def _require_rows(records: Path, read: int, splits: Mapping[str, int], reasons: Mapping[str, int]) -> None:
+def _require_rows(records: Path, read: int, splits: Mapping[str, int], reasons: Mapping[str, int], out: Path) -> None:
     if splits["train"]:
         return
     ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
@@ -252,5 +253,17 @@ def _require_rows(records: Path, read: int, splits: Mapping[str, int], reasons: 
         found=f"of {read} records {kept}; quarantined: "
         + (", ".join(f"{reason} {count}" for reason, count in ranked[:4]) or "none"),
         expected="at least one example in train",
-        mend="correct the fields or labels named here, or give the split more rows",
+        mend=_first_mend(out, ranked[0][0]) if ranked else "give the split more rows",
     )
+
+
+def _first_mend(out: Path, reason: str) -> str:
+    """Return the place and the mend of the first row in quarantine for a reason; the folder itself will not stay."""
+    with (out / "quarantine.jsonl").open(encoding="utf-8") as lines:
+        row = next(row for row in map(json.loads, lines) if row["reason"] == reason)
+    place = f"{row['file']}:{row['line'] or row['row'] or ''}".rstrip(":")
+    field = f" `{row['field']}`" if row["field"] else ""
+    said = f"the first is {place}{field}: found {row['found'] or 'nothing'}"
+    said += f", expected {row['expected']}" if row["expected"] else ""
+    said += f"; {row['mend']}" if row["mend"] else ""
+    return said + ("; a field of another name goes into dataset.source.aliases" if reason == "missing_field" else "")

@@ -31,7 +31,9 @@ _CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`)", re.DOTALL)
 _INNER_SPACES = re.compile(r"(?<=\S)[ \t]{2,}(?=\S)")
 _TRAILING_SPACES = re.compile(r"[ \t]+(?=\n|\Z)")
 _BLANK_LINES = re.compile(r"\n{3,}")
-_E_MAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
+_E_MAIL = re.compile(
+    r"(?<![\w.+%-])[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})*\.(?:[^\W\d_]{2,24}|xn--[\w-]{1,59})(?![\w-])"
+)
 _MARKUP_LEFT = re.compile(
     r"</?(?:a|b|br|div|em|i|img|li|ol|p|span|strong|table|td|tr|ul)(?:\s+[\w-]+=[^<>]*)?\s*/?>", re.IGNORECASE
 )

@@ -15,43 +15,52 @@ from orjson import dumps as _dumps
 
 from finetune_assets.datasets.render import RENDERERS, to_chat, to_gemini
 from finetune_assets.records.example import Example, Message, PlainExample, content_digest
-from finetune_assets.records.json_lines import encode_line
-
-
-class _Opening(NamedTuple):
-    """What stands before the JSON text of the question, by system prompt.
-
-    Attributes:
-        canonical: in the canonical JSON that the example's id is the hash of.
-        turns: in the example's line.
-        formats: in the line of each format.
-    """
-
-    canonical: bytes
-    turns: bytes
-    formats: tuple[bytes, ...]
+from finetune_assets.records.json_lines import encode_line, encode_texts
 
 
 class _Closing(NamedTuple):
-    """What stands behind the JSON text of the question, by answer; `line` ends where the groups begin."""
+    """What stands behind the question, by answer. Every part begins with the quote that closes the question.
+
+    Attributes:
+        canonical: in the canonical JSON that the example's id is the hash of.
+        line: in the example's line, up to its groups.
+        formats: in the line of each format, and on to the question of the next one.
+    """
 
     canonical: bytes
     line: bytes
     formats: tuple[bytes, ...]
 
 
+class _Opening(NamedTuple):
+    """What stands before the question, by system prompt. Every part ends with the quote that opens the question.
+
+    Attributes:
+        canonical: in the canonical JSON, hashed already.
+        turns: in the example's line, from behind its content key.
+        formats: in the line of each format.
+        plain: the end of a plain example's line, and on to the question of the first format.
+        closings: what stands behind the question, by answer, label and label path.
+    """
+
+    canonical: Any
+    turns: bytes
+    formats: tuple[bytes, ...]
+    plain: bytes
+    closings: dict[tuple[str, str, tuple[str, ...]], _Closing]
+
+
 class ExampleLines:
     """Writes the lines of the examples of one batch.
 
     Args:
-        formats: the formats that each example is rendered to, of `render.RENDERERS`.
+        formats: the formats that each example is rendered to, of `render.RENDERERS`; at least one.
     """
 
     def __init__(self, formats: Sequence[str]) -> None:
         self._renderers = [RENDERERS[name] for name in formats]
         self._short = all(render in _OPENINGS for render in self._renderers)
         self._openings: dict[str | None, _Opening] = {}
-        self._closings: dict[tuple[str, str, tuple[str, ...]], _Closing] = {}
 
     def write(self, rows: Sequence[PlainExample], named: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[bytes]:
         """Return the lines of each example: its own, and one for each format, each ended by a line feed.
@@ -66,37 +75,56 @@ class ExampleLines:
         Raises:
             ValueError: for a value that UTF-8 or JSON cannot hold.
         """
-        return [self._lines(row, groups, slices) for row, (groups, slices) in zip(rows, named, strict=True)]
-
-    def _lines(self, row: PlainExample, groups: Sequence[str], slices: Sequence[str]) -> bytes:
-        record_id, key, turns, target, label, path, source, _, _, attachments, origin, facts = row
-        opening = None if attachments else self._opening(turns)
-        if opening is None:
-            return self._long(row, groups, slices)
-        closing = self._closings.get((target, label, path)) or self._closing(target, label, path)
+        openings = [None if row.attachments else self._opening(row.messages) for row in rows]
+        asked = [row.messages[-1]["content"] if opening else "" for row, opening in zip(rows, openings, strict=True)]
         try:
-            question, name, place = _dumps(turns[-1]["content"]), _dumps(record_id), _dumps(source)
+            questions, names = encode_texts(asked), encode_texts([row.record_id for row in rows])
+        except TypeError:
+            return [self._long(row, *known) for row, known in zip(rows, named, strict=True)]
+        return [
+            self._line(row, opening, question, name, *known) if opening else self._long(row, *known)
+            for row, opening, question, name, known in zip(rows, openings, questions, names, named, strict=True)
+        ]
+
+    def _line(
+        self,
+        row: PlainExample,
+        opening: _Opening,
+        question: bytes,
+        name: bytes,
+        groups: Sequence[str],
+        slices: Sequence[str],
+    ) -> bytes:
+        """Write an example of one question in text; `question` and `name` are JSON without its quotes."""
+        _, key, _, target, label, path, source, _, _, _, origin, facts = row
+        before, turns, formats, plain, closings = opening
+        answer = target, label, path
+        behind, line, after = closings.get(answer) or self._closing(opening, *answer)
+        try:
+            place, tied, cut = _dumps(source), _dumps(groups) if groups else b"[]", _dumps(slices) if slices else b"[]"
         except TypeError:
             return self._long(row, groups, slices)
+        content = before.copy()
+        content.update(question + behind)
         parts = [
             b'{"example_id":"',
-            _sha256(opening.canonical + question + closing.canonical).hexdigest().encode(),
-            b'","record_id":',
+            content.hexdigest().encode(),
+            b'","record_id":"',
             name,
-            b',"content_key":"',
+            b'","content_key":"',
             key.encode(),
-            opening.turns,
+            turns,
             question,
-            closing.line,
-            _dumps(groups) if groups else b"[]",
+            line,
+            tied,
             b',"slices":',
-            _dumps(slices) if slices else b"[]",
+            cut,
             b',"attachments":[],"source":',
             place,
-            _PLAIN_END if origin == "observed" and not facts else _end(origin, facts),
+            plain if origin == "observed" and not facts else _end(origin, facts) + formats[0],
         ]
-        for before, after in zip(opening.formats, closing.formats, strict=True):
-            parts += before, question, after
+        for rest in after:
+            parts += question, rest
         return b"".join(parts)
 
     def _opening(self, turns: Sequence[Message]) -> _Opening | None:
@@ -116,19 +144,23 @@ class ExampleLines:
         first = b"" if system is None else _text(system)
         by_name = b'{"content":%b,"role":"system"},' % first if first else b""
         by_role = b'{"role":"system","content":%b},' % first if first else b""
+        formats = tuple([_OPENINGS[render](first) for render in self._renderers])
         found = self._openings[system] = _Opening(
-            b'{"attachments":[],"messages":[' + by_name + b'{"content":',
-            b'","messages":[' + by_role + b'{"role":"user","content":',
-            tuple(_OPENINGS[render](first) for render in self._renderers),
+            _sha256(b'{"attachments":[],"messages":[' + by_name + b'{"content":"'),
+            b'","messages":[' + by_role + b'{"role":"user","content":"',
+            formats,
+            _PLAIN_END + formats[0],
+            {},
         )
         return found
 
-    def _closing(self, *name: *tuple[str, str, tuple[str, ...]]) -> _Closing:
+    def _closing(self, opening: _Opening, *name: *tuple[str, str, tuple[str, ...]]) -> _Closing:
         target, label, path = map(_text, name)
-        found = self._closings[name] = _Closing(
-            b',"role":"user"}],"target":%b}' % target,
-            b'}],"target":%b,"label":%b,"label_path":%b,"groups":' % (target, label, path),
-            tuple(_CLOSINGS[render] % target for render in self._renderers),
+        ends = [_CLOSINGS[render] % target for render in self._renderers]
+        found = opening.closings[name] = _Closing(
+            b'","role":"user"}],"target":%b}' % target,
+            b'"}],"target":%b,"label":%b,"label_path":%b,"groups":' % (target, label, path),
+            tuple([end + following for end, following in zip(ends, (*opening.formats[1:], b""), strict=True)]),
         )
         return found
 
@@ -158,12 +190,12 @@ class ExampleLines:
 
 def _chat_opening(system: bytes) -> bytes:
     first = b'{"role":"system","content":%b},' % system if system else b""
-    return b'{"messages":[' + first + b'{"role":"user","content":'
+    return b'{"messages":[' + first + b'{"role":"user","content":"'
 
 
 def _gemini_opening(system: bytes) -> bytes:
     first = b'"systemInstruction":{"role":"system","parts":[{"text":%b}]},' % system if system else b""
-    return b"{" + first + b'"contents":[{"role":"user","parts":[{"text":'
+    return b"{" + first + b'"contents":[{"role":"user","parts":[{"text":"'
 
 
 # What `to_chat` and `to_gemini` write before and behind a question in text; a format that is not here goes by its
@@ -173,8 +205,8 @@ _OPENINGS: Mapping[Callable[[Example], Any], Callable[[bytes], bytes]] = {
     to_gemini: _gemini_opening,
 }
 _CLOSINGS: Mapping[Callable[[Example], Any], bytes] = {
-    to_chat: b'},{"role":"assistant","content":%b}]}\n',
-    to_gemini: b'}]},{"role":"model","parts":[{"text":%b}]}]}\n',
+    to_chat: b'"},{"role":"assistant","content":%b}]}\n',
+    to_gemini: b'"}]},{"role":"model","parts":[{"text":%b}]}]}\n',
 }
 
 

@@ -42,7 +42,8 @@ REASONS: Mapping[str, str] = {
     "unreadable_file": "the file, or what is left of it, cannot be read",
     "foreign_format": "the file is not of the format that it should have",
     "empty_file": "the file is empty",
-    "unpacks_too_large": "the packed file unpacks to more than source.max_unpacked_bytes or max_unpack_ratio allow",
+    "unpacks_too_large": "the packed file holds more than source.max_unpacked_bytes, max_unpack_ratio or "
+    "max_packed_members allow",
     "link_outside": "the file is a symbolic link that leads out of the source's folder",
     "file_too_large": "the source code file is larger than source.max_file_bytes",
     "binary_file": "the file is binary, not source code",
@@ -97,6 +98,7 @@ REASONS: Mapping[str, str] = {
     "private_code": "the code is private, and the configuration leaves such code out",
     "licence_excluded": "the configuration leaves files of this licence out",
     # build: the example cannot stand beside the others
+    "no_example": "the task type made nothing of the record, and gave no reason",
     "duplicate_id": "another record with this id and other content is kept",
     "label_conflict": "equal inputs have different answers",
     "would_tie_splits": "the new row shares leak groups with rows of different splits",
@@ -206,6 +208,11 @@ def safe_rejection(rejection: Rejection) -> Rejection:
         found=_shown(rejection.found, _MAX_FOUND),
         text=_shown(rejection.text, _MAX_TEXT),
     )
+
+
+def shown_text(text: str) -> str:
+    """Return a text as files for people show it: redacted, writable as UTF-8, at most 500 characters."""
+    return _shown(text, _MAX_TEXT)
 
 
 def _shown(text: str, limit: int) -> str:

@@ -27,23 +27,25 @@ CHATML = (
 )
 """Chat template of the embedded model: one `<|im_start|>role … <|im_end|>` block a turn."""
 
-NEUTRALISE_RULE = "space-after-opening/1"
+NEUTRALISE_RULE = "space-after-opening/2"
 """Name of the rule that `neutralise` follows; part of the template's hash."""
 
+# Tokenizers tell capitals from small letters: `<S>` is a type parameter of Java, `<s>` a start of text.
 _ANGLE_NAMES = (
     r"s|unk|pad|bos|eos|mask|cls|sep|think|image|audio|video|tool_call|tool_response|tools|"
-    r"(?:start|end)_of_(?:turn|text|image|audio|utterance)|begin_of_text|extra_id_\d+|unused\d+"
+    r"(?:start|end)_of_(?:turn|text|image|audio|utterance)|begin_of_text|extra_id_\d+|unused\d+|"
+    r"PAD|UNK|CLS|SEP|(?:BOS|EOS|EOP|MASK)_TOKEN"
 )
 _SQUARE_NAMES = (
     r"INST|SYSTEM_PROMPT|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|AVAILABLE_TOOLS|IMG|IMG_BREAK|IMG_END|"
     r"CLS|SEP|PAD|MASK|UNK|gMASK|sMASK|THINK"
 )
 _CONTROL_TOKEN = re.compile(
-    r"[<＜](?=[|｜])"  # <|im_start|>, <|assistant|>, <|end|>, <|endoftext|> and the full-width kind
+    r"[<＜](?=[|｜]\S)"  # <|im_start|>, <|assistant|>, <|end|>, <|endoftext|> and the full-width kind
+    r"|[<＜](?=\w+[|｜][>＞])"  # <turn|>, which closes what <|turn> opens
     r"|[<＜](?=[<＜]/?SYS[>＞]{2})"
-    rf"|[<＜](?=/?(?:{_ANGLE_NAMES})\s*/?[>＞])"
-    rf"|\[(?=/?(?:{_SQUARE_NAMES})\])",
-    re.IGNORECASE,
+    rf"|[<＜](?=/?(?:{_ANGLE_NAMES})[>＞])"
+    rf"|\[(?=/?(?:{_SQUARE_NAMES})\])"
 )
 
 
@@ -51,15 +53,15 @@ def neutralise(text: str) -> str:
     """Make chat control tokens in a text harmless by a visible space after their first character.
 
     `<|im_end|>` becomes `< |im_end|>`, `[INST]` becomes `[ INST]`, `</s>` becomes `< /s>`; other text stays as it
-    is. Applied to what people wrote, before it is put into a prompt, in training and in serving alike. Applying it
-    twice changes nothing more.
+    is, `<S>` and `[inst]` too: tokens are spelt exactly. Applied to what people wrote, before it is put into a prompt,
+    in training and in serving alike. Applying it twice changes nothing more.
 
     Args:
         text: any text.
 
     Returns:
         The text in which no tokenizer finds a control token of the known families (ChatML, Llama 2 and 3, Phi-3,
-        Mistral, Gemma, Qwen, DeepSeek, BERT, T5).
+        Mistral, Gemma, Qwen, DeepSeek, Cohere, BERT, T5).
     """
     # Every rule begins with one of these; most texts hold none, and three searches cost a twentieth of the pattern.
     if "<" not in text and "[" not in text and "＜" not in text:

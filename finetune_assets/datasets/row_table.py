@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -25,7 +24,8 @@ from finetune_assets.datasets.settling import (
     numbered,
     settled,
 )
-from finetune_assets.datasets.splitting.assign import SplitTable
+from finetune_assets.datasets.splitting.keys import KeyColumn
+from finetune_assets.datasets.splitting.table import SplitTable
 from finetune_assets.datasets.traits import Traits
 from finetune_assets.records.json_lines import decode_line
 
@@ -51,22 +51,6 @@ class SpooledRow(NamedTuple):
         return found
 
 
-class KeyColumn(Sequence[bytes]):
-    """Content keys in one block of memory, a third of what a list of them takes."""
-
-    def __init__(self, block: bytes | memoryview) -> None:
-        self._block = memoryview(block)
-
-    def __len__(self) -> int:
-        return len(self._block) // KEY_BYTES
-
-    def __getitem__(self, number: Any) -> Any:
-        """Return the key of that number (32 bytes)."""
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        return bytes(self._block[number * KEY_BYTES : (number + 1) * KEY_BYTES])
-
-
 class RowTable:
     """Rows in file order; rows with equal content share one key.
 
@@ -89,7 +73,7 @@ class RowTable:
 
     def __init__(self, folder: Path, formats: Sequence[str]) -> None:
         self.formats = tuple(formats)
-        self.keys = KeyColumn(b"")
+        self.keys = KeyColumn()
         self.key_of = array("i")
         self.states = b""
         self.first = array("i")
@@ -102,8 +86,8 @@ class RowTable:
         self.traits: list[Traits] = []
         self.traits_of = array("i")
         self.official = bytearray()
-        # In pieces as they come: one block that grows would be copied again and again, and leave holes.
-        self._hashes: dict[str, list[bytes]] = {"key": [], "target": [], "id": []}
+        # One block each: the system moves large ones by their pages, and takes them back when they are done with.
+        self._hashes = {"key": bytearray(), "target": bytearray(), "id": bytearray()}
         self._label_numbers: dict[str, int] = {}
         self._slice_numbers: dict[tuple[str, ...], int] = {}
         self._trait_numbers: dict[Traits, int] = {}
@@ -128,24 +112,26 @@ class RowTable:
 
     def take(self, batch: PreparedBatch) -> None:
         """Take in the next rows."""
+        import numpy as np
+
         begin = len(self)
         for name, path in batch.labels:
             self.label_paths.setdefault(name, path)
         labels = [_number(self._label_numbers, self.labels, name) for name, _ in batch.labels]
         slices = [_number(self._slice_numbers, self.slice_sets, names) for names in batch.slice_sets]
         groups = [self._group_numbers.setdefault(name, len(self._group_numbers)) for name in batch.groups]
-        self.label_of.extend([labels[number] for number in batch.label_of])
-        self.slices_of.extend([slices[number] for number in batch.slices_of])
+        _extend(self.label_of, batch.label_of, labels)
+        _extend(self.slices_of, batch.slices_of, slices)
         self.lengths.extend(batch.lengths)
         traits = [_number(self._trait_numbers, self.traits, names) for names in batch.traits]
-        self.traits_of.extend([traits[number] for number in batch.traits_of])
+        _extend(self.traits_of, batch.traits_of, traits)
         self.official += batch.official
-        self._tied_rows.extend([begin + row for row in batch.tied_rows])
-        self._tied_groups.extend([groups[number] for number in batch.tied_groups])
-        self._hashes["key"].append(batch.keys)
-        self._hashes["target"].append(batch.targets)
-        self._hashes["id"].append(batch.ids)
-        self._offsets.extend(accumulate(batch.sizes, initial=self._offsets.pop()))
+        self._tied_rows.frombytes((np.asarray(batch.tied_rows) + np.int32(begin)).tobytes())
+        _extend(self._tied_groups, batch.tied_groups, groups)
+        self._hashes["key"] += batch.keys
+        self._hashes["target"] += batch.targets
+        self._hashes["id"] += batch.ids
+        self._offsets.frombytes((np.cumsum(batch.sizes, dtype=np.int64) + self._offsets[-1]).tobytes())
         self._spool.write(batch.lines)
 
     def trait_number(self, traits: Traits) -> int:
@@ -163,11 +149,11 @@ class RowTable:
 
         self._spool.flush()
         # Hashes are two thirds of the table, and of no use once their equals are known: one column after another goes.
-        answer_of, _ = numbered(b"".join(self._hashes.pop("target")), HASH_BYTES)
-        id_of, _ = numbered(b"".join(self._hashes.pop("id")), HASH_BYTES)
-        hashes = b"".join(self._hashes.pop("key"))
+        answer_of, _ = numbered(self._hashes.pop("target"), HASH_BYTES)
+        id_of, _ = numbered(self._hashes.pop("id"), HASH_BYTES)
+        hashes = self._hashes.pop("key")
         key_of, first_row = numbered(hashes, KEY_BYTES)
-        self.keys = KeyColumn(np.frombuffer(hashes, np.uint8).reshape(-1, KEY_BYTES)[first_row].reshape(-1).data)
+        self.keys = KeyColumn(hashes).take(first_row)
         del hashes
         conflicting = conflicting_keys(key_of, first_row, answer_of)
         lost = lost_by_id(key_of, id_of, self.keys, conflicting, previous, keep_first=keep_first)
@@ -183,20 +169,25 @@ class RowTable:
 
         A duplicate adds its declared groups and its evaluation-only slices to the row that stands for it.
         """
-        table = SplitTable()
-        rows = array("q")
-        item_of = array("i", [ABSENT]) * len(self.keys)
-        for row, key in enumerate(self.key_of):
-            if self.states[row] == KEPT:
-                synthetic = self.traits[self.traits_of[row]].origin != "observed"
-                item_of[key] = table.add(self.keys[key], self.labels[self.label_of[row]], synthetic=synthetic)
-                rows.append(row)
-        self._hold_out(table, item_of, [not evaluation_only.isdisjoint(names) for names in self.slice_sets])
-        names = list(self._group_numbers)
-        for row, group in zip(self._tied_rows, self._tied_groups, strict=True):
-            if self.states[row] in (KEPT, DUPLICATE):
-                table.ties.tie(item_of[self.key_of[row]], names[group])
-        return table, rows
+        import numpy as np
+
+        states, key_of = np.frombuffer(self.states, np.uint8), np.asarray(self.key_of)
+        kept = np.flatnonzero(states == KEPT)
+        item_of = np.full(len(self.keys), ABSENT, np.int64)
+        item_of[key_of[kept]] = np.arange(len(kept))
+        made = np.array([traits.origin != "observed" for traits in self.traits], np.uint8)
+        table = SplitTable(
+            keys=self.keys.take(key_of[kept]),
+            strata=[self.labels[number] for number in np.asarray(self.label_of)[kept]],
+            evaluation_only=bytearray(len(kept)),
+            official=bytearray(len(kept)),
+            synthetic=bytearray(made[np.asarray(self.traits_of)[kept]]) if len(kept) else bytearray(),
+        )
+        self._hold_out(table, _column(item_of), [not evaluation_only.isdisjoint(names) for names in self.slice_sets])
+        tied, groups = np.asarray(self._tied_rows), np.asarray(self._tied_groups)
+        stands = np.isin(states[tied], (KEPT, DUPLICATE)) if len(tied) else np.zeros(0, np.bool_)
+        table.ties.tie_numbered(item_of[key_of[tied[stands]]], groups[stands])
+        return table, array("q", kept.tobytes())
 
     def _hold_out(self, table: SplitTable, item_of: array[int], held_out: Sequence[bool]) -> None:
         """Mark the items of evaluation-only slices and of official splits; most datasets have neither."""
@@ -226,6 +217,14 @@ def _column(numbers: Any) -> array[int]:
     found = array("i")
     found.frombytes(numbers.astype("i4").tobytes())
     return found
+
+
+def _extend(column: array[int], numbers: array[int], names: Sequence[int]) -> None:
+    """Append what the numbers of a batch stand for in the whole table."""
+    import numpy as np
+
+    if names:
+        column.frombytes(np.asarray(names, np.int32)[np.asarray(numbers)].tobytes())
 
 
 def _number(numbers: dict[T, int], names: list[T], name: T) -> int:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +85,11 @@ def read_assignments(path: Path | None) -> dict[bytes, int]:
     return found
 
 
-def write_assignments(path: Path, assignments: Mapping[bytes, int]) -> None:
-    """Write assignments sorted by key: equal assignments give equal bytes."""
+def write_assignments(path: Path, assignments: Iterable[tuple[bytes, int]]) -> None:
+    """Write assignments, key and split, which come in the order of their keys: equal assignments give equal bytes."""
     with path.open("w", encoding="utf-8", newline="\n") as out:
-        for key in sorted(assignments):
-            out.write(f'{{"content_key":"{key.hex()}","split":"{SPLITS[assignments[key]]}"}}\n')
+        for key, split in assignments:
+            out.write(f'{{"content_key":"{key.hex()}","split":"{SPLITS[split]}"}}\n')
 
 
 def write_near_pairs(path: Path, pairs: Iterable[tuple[bytes, bytes, float]]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from finetune_assets.datasets.balance import BALANCED_AWAY
+from finetune_assets.datasets.conflict_lines import conflict_line
 from finetune_assets.datasets.copies import Copy, with_origin_group
 from finetune_assets.datasets.quarantine import QuarantineWriter
 from finetune_assets.datasets.row_table import CONFLICT, DUPLICATE, DUPLICATE_ID, RowTable, SpooledRow
@@ -153,19 +154,9 @@ class SplitWriter:
             for key, rejected in self._conflicting.items():
                 kept_row = self._rows.first[key]
                 kept = self._rows.row(kept_row).facts() if kept_row >= 0 else None
-                answers = Counter(facts["label"] for facts in ([kept] if kept else []) + rejected)
-                line = {
-                    "content_key": self._rows.keys[key].hex(),
-                    "answers": dict(sorted(answers.items())),
-                    "kept": _place(kept) if kept else None,
-                    "rows": [_place(facts) for facts in rejected],
-                }
+                line = conflict_line(self._rows.keys[key].hex(), kept, rejected)
                 out.write(_encode(line) + "\n")
                 self.conflicts += 1
-
-
-def _place(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {"record_id": facts["record_id"], "label": facts["label"], "source": facts["source"]}
 
 
 def _text_file(path: Path) -> TextIO:

@@ -203,7 +203,10 @@ def _anything(value: Any) -> bool:  # noqa: ARG001 -- keywords that say nothing 
 
 
 def _type(value: Any, mapped: set[str]) -> Any:
-    """Return a type name of JSON Schema, or None for any type; a value of another kind stays as it is."""
+    """Return a type name of JSON Schema, or a list of such, None for any type; another value stays as it is."""
+    if isinstance(value, list):
+        names = [_type(name, mapped) for name in value]
+        return None if None in names else names
     if not isinstance(value, str) or value not in TYPE_NAMES:
         return value
     mapped.add(value)

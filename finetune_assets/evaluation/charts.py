@@ -1,4 +1,4 @@
-"""Charts as PNG bytes: confusion matrix, loss curve, label bars; and the Markdown that inlines them.
+"""Charts as PNG bytes: effects, confusion matrix, loss curve, label bars; and the Markdown that inlines them.
 
 Drawn on a canvas of their own, without pyplot: no global state, no display, safe in any thread.
 """
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _DPI = 110
 _BLUE = "#1f6fb4"  # readable for colour-blind eyes beside _ORANGE
 _ORANGE = "#d95f02"
+_GREY = "#555c66"
 _NUMBERS_UP_TO = 15
 _BARS_UP_TO = 40
 _LABEL_LENGTH = 40
@@ -52,6 +53,45 @@ def confusion_png(confusion: Mapping[str, Any]) -> bytes:
     axes.set_xlabel("answered")
     axes.set_ylabel("expected")
     axes.set_title(_plain(f"Confusion by {confusion['level']}"))
+    return _png(figure)
+
+
+def effects_png(report: Mapping[str, Any]) -> bytes:
+    """Draw the gains with their intervals: the primary measure, the others, then the slices, lowest first.
+
+    Args:
+        report: what `report.build_report` returned.
+
+    Returns:
+        A PNG; place, shape and fill say what is shown, colour only repeats it.
+    """
+    from finetune_assets.evaluation.page.forest import effects_of
+
+    whole, parts = effects_of(report)
+    shown = [*whole, *parts[:_BARS_UP_TO]]
+    figure, axes = _figure(8.0, 1.6 + 0.3 * len(shown))
+    for place, effect in enumerate(shown):
+        kind = effect.shown or "neither"
+        colour = {"better": _BLUE, "worse": _ORANGE, "neither": _GREY}[kind]
+        if effect.interval:
+            axes.plot([100 * end for end in effect.interval], [place, place], color=colour, linewidth=2.5)
+        axes.plot(
+            100 * effect.gain,
+            place,
+            marker={"better": ">", "worse": "<", "neither": "o"}[kind],
+            markersize=10 if effect.first else 8,
+            color=colour,
+            markerfacecolor="white" if kind == "neither" else colour,
+        )
+    axes.axvline(0.0, color="black", linewidth=1)
+    if parts:
+        axes.axhline(len(whole) - 0.5, color=_GREY, linewidth=0.8, linestyle=":")
+    axes.set_yticks(range(len(shown)), [f"{_short(effect.name)} ({effect.rows})" for effect in shown])
+    axes.tick_params(labelsize=8)
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.grid(visible=True, axis="x", alpha=0.3)
+    axes.set_xlabel("gain over the baseline, in points; right is better\n> shown better   < shown worse   o neither")
+    axes.set_title(_plain(f"Effect with interval, below the line by slice ({whole[0].name})" if parts else "Effect"))
     return _png(figure)
 
 

@@ -1,33 +1,40 @@
-"""The verdict on a candidate: PASS, FAIL or INCONCLUSIVE over all the rules of `rules.py`.
+"""The verdict on a candidate: PASS, FAIL or INCONCLUSIVE over all the rules of `rules.py` and `rules_limits.py`.
 
 FAIL means that a rule is broken or the candidate is shown to be worse; INCONCLUSIVE means that the rows cannot tell,
-with how many more would; only PASS on every gate is a PASS.
+with how many more would; only PASS on every gate is a PASS. Advisory gates are shown and take no part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from finetune_assets.evaluation import rules
-from finetune_assets.evaluation.answers import ScoredAnswer
-from finetune_assets.evaluation.comparison import Comparison, compare, compare_slices, pair_answers
-from finetune_assets.evaluation.config import CriticalConfig, GateConfig
-from finetune_assets.evaluation.rules import Evidence, GateResult, Outcome
-from finetune_assets.evaluation.scores import score
+from finetune_assets.evaluation import rules, rules_limits, rules_probes, rules_rows
+from finetune_assets.evaluation.config import GateConfig
+from finetune_assets.evaluation.evidence import Evidence, GateResult, Outcome
+from finetune_assets.evaluation.rules_probes import Forgetting, SuiteOutcome
 
-__all__ = [
-    "CriticalConfig",
-    "Evidence",
-    "GateConfig",
-    "GateResult",
-    "Outcome",
-    "Verdict",
-    "gather",
-    "judge",
-    "verdict_of",
-]
+LLM_JUDGE = "llm_judge"
+
+__all__ = ["Evidence", "Extras", "GateResult", "Outcome", "Verdict", "gate_names", "verdict_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """Evidence beside the test rows.
+
+    Attributes:
+        latencies: seconds of the candidate's and of the baseline's answers.
+        forgetting: what the probes showed; None when the engine gives no likelihoods.
+        further: results of gates that are judged elsewhere, such as the judging model's.
+        suites: outcome of each regression suite by name; one that is configured and absent here is INCONCLUSIVE.
+    """
+
+    latencies: tuple[Sequence[float], Sequence[float]] = ((), ())
+    forgetting: Forgetting | None = None
+    suites: dict[str, SuiteOutcome] = field(default_factory=dict)
+    further: tuple[GateResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,8 @@ class Verdict:
         """The largest number of further rows that an undecided gate asks for; None unless rows would decide."""
         if self.verdict != "INCONCLUSIVE":
             return None
-        return max((gate.more_rows_needed for gate in self.gates if gate.more_rows_needed is not None), default=None)
+        asked = (gate.more_rows_needed for gate in self.gates if not gate.advisory)
+        return max((more for more in asked if more is not None), default=None)
 
     def gate(self, name: str) -> GateResult | None:
         """Return a gate's result by name, or None when it was not judged."""
@@ -62,74 +70,79 @@ class Verdict:
         }
 
 
-def gather(
-    candidate: Sequence[ScoredAnswer],
-    baseline: Sequence[ScoredAnswer],
-    config: GateConfig,
-    *,
-    levels: Sequence[str] = (),
-    trivial: Mapping[str, Sequence[ScoredAnswer]] | None = None,
-) -> Evidence:
-    """Score and compare, row by row; arguments as in `judge`.
-
-    Raises:
-        FinetuneError: when the models did not answer the same examples.
-    """
-    pairs = pair_answers(candidate, baseline)
-
-    def against(other: Sequence[ScoredAnswer]) -> Comparison:
-        return compare(pair_answers(candidate, other), alpha=config.alpha, resamples=config.resamples, seed=config.seed)
-
-    return Evidence(
-        pairs=tuple(pairs),
-        candidate=score(candidate, levels),
-        baseline=score(baseline, levels),
-        comparison=compare(pairs, alpha=config.alpha, resamples=config.resamples, seed=config.seed),
-        slices=tuple(compare_slices(pairs, alpha=config.alpha, resamples=config.resamples, seed=config.seed)),
-        trivial=None if trivial is None else {name: against(rows) for name, rows in trivial.items()},
-    )
-
-
-def judge(
-    candidate: Sequence[ScoredAnswer],
-    baseline: Sequence[ScoredAnswer],
-    config: GateConfig,
-    *,
-    levels: Sequence[str] = (),
-    trivial: Mapping[str, Sequence[ScoredAnswer]] | None = None,
-) -> Verdict:
-    """Judge a candidate against the baseline on the same rows.
+def verdict_of(evidence: Evidence, config: GateConfig, extras: Extras | None = None) -> Verdict:
+    """Hold the evidence against every rule.
 
     Args:
-        candidate: the candidate's rows, one for each example of the test set (see `answers.align`).
-        baseline: the rows of what is live, or of the untuned base.
+        evidence: of candidate and baseline, see `evidence.gather`.
         config: the rules.
-        levels: names of the label's parts, for floors on them.
-        trivial: rows of trivial baselines by name; None leaves out the gates of `config.beat`.
+        extras: evidence beside the test rows.
 
     Returns:
         The verdict with every gate.
-
-    Raises:
-        FinetuneError: when the models did not answer the same examples, or a floor names an unknown metric.
     """
-    config.check_metrics(levels)
-    return verdict_of(gather(candidate, baseline, config, levels=levels, trivial=trivial), config)
-
-
-def verdict_of(evidence: Evidence, config: GateConfig) -> Verdict:
-    """Hold the evidence against every rule; see `judge`."""
+    more = extras or Extras()
     gates = [
         rules.rows_gate(evidence, config),
         rules.coverage_gate(evidence, config),
         rules.baseline_coverage_gate(evidence, config),
         rules.parse_rate_gate(evidence, config),
-        *(rules.floor_gate(name, floor, evidence, config) for name, floor in sorted(config.floor.items())),
+        *rules_limits.limit_gates(evidence, config),
         rules.improvement_gate(evidence, config),
         *rules.trivial_gates(evidence, config),
         rules.critical_gate(evidence, config),
         rules.slices_gate(evidence, config),
+        *rules_rows.per_sample_gate(evidence, config),
+        *rules_rows.latency_gate(more.latencies[0], more.latencies[1], config.latency),
+        *rules_probes.forgetting_gate(more.forgetting, config.forgetting),
+        *(_suite(config, number, more) for number in range(len(config.suites))),
+        *_blocking_judge(config, more),
     ]
-    verdicts = {gate.verdict for gate in gates}
+    verdicts = {gate.verdict for gate in gates if not gate.advisory}
     overall: Outcome = "FAIL" if "FAIL" in verdicts else "INCONCLUSIVE" if "INCONCLUSIVE" in verdicts else "PASS"
     return Verdict(overall, tuple(gates))
+
+
+def _blocking_judge(config: GateConfig, extras: Extras) -> list[GateResult]:
+    if config.llm_judge is None or not config.llm_judge.blocking:
+        return []
+    found = [gate for gate in extras.further if gate.name == LLM_JUDGE]
+    return found or [GateResult(LLM_JUDGE, "INCONCLUSIVE", None, None, "The judging model was not asked.")]
+
+
+def _suite(config: GateConfig, number: int, extras: Extras) -> GateResult:
+    rule = config.suites[number]
+    found = extras.suites.get(rule.name)
+    if found is None:
+        return GateResult(f"suite:{rule.name}", "INCONCLUSIVE", None, None, "The suite was not run.")
+    return rules_probes.suite_gate(rule, found)
+
+
+def gate_names(config: GateConfig) -> list[str]:
+    """Return the name of every gate that a configuration leads to, in the order in which they are judged."""
+    optional = [
+        ("per_sample", config.per_sample),
+        ("latency", config.latency),
+        ("forgetting", config.forgetting),
+    ]
+    return [
+        "rows",
+        "coverage",
+        "baseline_coverage",
+        "parse_rate",
+        *_limit_names(config),
+        "beats_baseline",
+        *(f"beats_{name}" for name in config.beat),
+        "critical",
+        "slices",
+        *(name for name, rule in optional if rule is not None),
+        *(f"suite:{suite.name}" for suite in config.suites),
+        *([LLM_JUDGE] if config.llm_judge and config.llm_judge.blocking else []),
+    ]
+
+
+def _limit_names(config: GateConfig) -> list[str]:
+    names = [f"floor:{name}" for name in sorted(config.floor)] + [f"ceiling:{name}" for name in sorted(config.ceiling)]
+    for kind, parts in (("floor", config.floor_by_slice), ("ceiling", config.ceiling_by_slice)):
+        names += [f"{kind}:{part}/{name}" for part in sorted(parts) for name in sorted(parts[part])]
+    return names

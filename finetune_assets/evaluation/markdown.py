@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from finetune_assets.evaluation.wording import p_text, percent, plain_points, points
+from finetune_assets.evaluation.wording import figure, gain_interval_text, gain_text, p_text, percent
 
 _SIGNS = {"PASS": "✅", "FAIL": "❌", "INCONCLUSIVE": "❔"}
-_NAMES = {"majority": "majority class", "tfidf_logreg": "TF-IDF + logistic regression"}
+_NAMES = {
+    "majority": "commonest answer",
+    "tfidf_logreg": "TF-IDF + logistic regression",
+    "nearest": "nearest training question",
+    "unchanged": "transcript left as it is",
+}
 _CONFUSION_LABELS = 12
 _SHOWN_RECORDS = 10
 
@@ -26,76 +31,130 @@ def report_markdown(report: Mapping[str, Any]) -> str:
         Markdown with tables, ending in a line end.
     """
     sections = [
-        _heading(report),
+        heading(report),
         _gates(report),
         _scores(report),
         _honesty(report),
+        _comparisons(report),
         _slices(report),
+        _suites(report),
         _critical(report),
         _changes(report),
+        _worst_rows(report),
         _worst_labels(report),
         _confusion(report),
+        *(section.get("markdown", "").strip() for _, section in sorted(report["sections"].items())),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _heading(report: Mapping[str, Any]) -> str:
+def measure_of(report: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return what a report says of one of its measures; a figure beside them, such as macro_f1, is a mean."""
+    plain = {"name": name, "title": name, "kind": "mean", "higher_is_better": True, "as_percent": False}
+    return next((measure for measure in report["measures"] if measure["name"] == name), plain)
+
+
+def heading(report: Mapping[str, Any]) -> str:
+    """Return the verdict and the one comparison that it rests on most, as Markdown."""
     verdict, comparison = report["verdict"], report["comparison"]
-    low, high = comparison["interval"]
+    primary = measure_of(report, report["primary"])
+    ours, theirs = (figure_of(primary, comparison[side]) for side in ("candidate", "baseline"))
     lines = [
         f"## {_SIGNS[verdict['verdict']]} {cell(report['task'])}: {verdict['verdict']}",
         f"Candidate **{cell(report['candidate']['name'])}** against **{cell(report['baseline']['name'])}** on "
-        f"{report['rows']} test rows: {points(comparison['difference'])} exact accuracy "
-        f"({100 * low:+.1f} to {100 * high:+.1f} at {100 * comparison['confidence']:.0f} % confidence; "
-        f"{comparison['wins']} won, {comparison['losses']} lost; one-sided exact McNemar "
-        f"{p_text(min(comparison['p_better'], comparison['p_worse']))}).",
+        f"{comparison['rows']} test rows: {cell(primary['title'])} {ours} against {theirs}, "
+        f"a gain of {gain_of(primary, comparison)} at "
+        f"{100 * comparison['confidence']:.0f} % confidence; {comparison['wins']} rows won, {comparison['losses']} "
+        f"lost; {comparison['test']}, {p_text(min(comparison['p_better'], comparison['p_worse']))}.",
     ]
-    if verdict["more_rows_needed"] is not None:
+    if not primary["higher_is_better"]:
+        lines.append(f"Less {cell(primary['title'])} is better; a gain is what it fell by.")
+    undecided = [gate for gate in verdict["gates"] if gate["verdict"] == "INCONCLUSIVE" and not gate["advisory"]]
+    if verdict["verdict"] == "INCONCLUSIVE" and verdict["more_rows_needed"] is not None:
         lines.append(f"About **{verdict['more_rows_needed']} more test rows** would decide (an estimate).")
+    by_slice = {name: more for gate in undecided for name, more in gate["more_by_slice"].items()}
+    if by_slice:
+        told = ", ".join(f"{cell(name)} {more}" for name, more in sorted(by_slice.items()))
+        lines.append(f"By slice, about: {told}.")
     data = "The data is **synthetic**: it was made by a program, and real records will score differently."
     if report["synthetic"]:
         lines.append(data)
     if report["provenance"]:
         lines.append(f"Data: {cell(report['provenance'])}")
+    if report["context_length"]:
+        lines.append(f"The base model holds {report['context_length']} tokens, question and answer together.")
+    lines += [cell(note) for note in report["notes"]]
     return "\n\n".join(lines)
+
+
+def figure_of(measure: Mapping[str, Any], value: float | None) -> str:
+    """Return a figure as its measure is read."""
+    return figure(value, as_percent=measure["as_percent"])
+
+
+def gain_of(measure: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
+    """Return a comparison's gain with its interval."""
+    percents = measure["as_percent"]
+    interval = comparison["interval"]
+    told = "unknown" if interval is None else gain_interval_text(interval, as_percent=percents)
+    return f"{gain_text(comparison['difference'], as_percent=percents)} ({told})"
 
 
 def _gates(report: Mapping[str, Any]) -> str:
     rows = [
-        (f"{_SIGNS[gate['verdict']]} {gate['verdict']}", cell(gate["name"]), cell(gate["reason"]))
+        (
+            f"{_SIGNS[gate['verdict']]} {gate['verdict']}{' (advice)' if gate['advisory'] else ''}",
+            cell(gate["name"]),
+            cell(gate["reason"]),
+        )
         for gate in report["verdict"]["gates"]
     ]
     return "### Gates\n\n" + table(("verdict", "gate", "why"), rows)
 
 
 def _scores(report: Mapping[str, Any]) -> str:
-    levels = report["levels"]
-    header = ("", "exact", "95 % interval", *(cell(level) for level in levels), "macro-F1", "valid", "answered")
-    rows = []
-    for key, scores in _ordered(report["scores"]):
-        low, high = scores["exact_interval_95"]
-        rows.append(
-            (
-                cell(_score_name(report, key)),
-                percent(scores["exact"]),
-                f"{100 * low:.1f}–{100 * high:.1f}",
-                *(percent(scores["levels"][level]) for level in levels),
-                f"{scores['macro_f1']:.3f}",
-                percent(scores["parse_rate"]),
-                percent(scores["coverage"]),
-            )
+    measures = report["measures"]
+    labelled = report["scores"]["candidate"]["macro_f1"] is not None
+    models = ordered_scores(report["scores"])
+    header = ("", *(cell(score_name(report, key)) for key, _ in models))
+    rows = [
+        (
+            cell(measure["title"]) + ("" if measure["higher_is_better"] else " (less is better)"),
+            *(_score_cell(measure, scores["measures"][measure["name"]]) for _, scores in models),
         )
+        for measure in measures
+        if measure["name"] not in report["meaningless"]
+    ]
+    if labelled:
+        rows.append(("macro F1", *(f"{scores['macro_f1']:.3f}" for _, scores in models)))
+        rows.append(("micro F1", *(f"{scores['micro_f1']:.3f}" for _, scores in models)))
+    rows.append(("answers right as a whole", *(percent(scores["correct"]) for _, scores in models)))
+    rows.append(("answers that can be read", *(percent(scores["parse_rate"]) for _, scores in models)))
+    rows.append(("questions answered", *(percent(scores["coverage"]) for _, scores in models)))
     text = "### Scores\n\n" + table(header, rows)
-    return text + "\n\nA row without a valid answer counts as wrong everywhere; a level counts by itself."
+    text += "\n\nIn brackets the 95 % interval. A row without a valid answer counts as wrong everywhere."
+    for name, why in report["meaningless"].items():
+        text += f"\n\nNot shown: {cell(name)} means nothing here, since {cell(why)}."
+    return text
 
 
-def _ordered(scores: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def _score_cell(measure: Mapping[str, Any], score: Mapping[str, Any]) -> str:
+    told = figure_of(measure, score["value"])
+    interval = score["interval_95"]
+    if interval is None:
+        return told
+    low, high = (figure_of(measure, bound).removesuffix(" %") for bound in interval)
+    return f"{told} ({low} to {high})"
+
+
+def ordered_scores(scores: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Candidate and baseline first, then the trivial ones by name: JSON read back may come in another order."""
     first = [key for key in ("candidate", "baseline") if key in scores]
     return [(key, scores[key]) for key in [*first, *sorted(set(scores) - set(first))]]
 
 
-def _score_name(report: Mapping[str, Any], key: str) -> str:
+def score_name(report: Mapping[str, Any], key: str) -> str:
+    """Return what a person calls a row of the scores."""
     if key in ("candidate", "baseline"):
         return f"{key}: {report[key]['name']}"
     return _NAMES.get(key, key)
@@ -104,11 +163,13 @@ def _score_name(report: Mapping[str, Any], key: str) -> str:
 def _honesty(report: Mapping[str, Any]) -> str:
     """Say where a trivial baseline is as good or better: a table alone lets a reader look past it."""
     lines = []
+    primary = measure_of(report, report["primary"])
     for name, comparison in sorted(report["trivial"].items()):
         difference = comparison["difference"]
         if not comparison["rows"] or difference > 0:
             continue
-        told = "scores as well as" if difference == 0 else f"scores {plain_points(difference)} more than"
+        size = gain_text(difference, as_percent=primary["as_percent"]).lstrip("-")
+        told = "does as well as" if difference == 0 else f"does better by {size} than"
         shown = "" if comparison["shown"] == "worse" else " (a difference is not shown on these rows)"
         lines.append(
             f"> **{_NAMES.get(name, cell(name))} {told} the candidate**{shown}. On this test set the tuned model is "
@@ -117,30 +178,97 @@ def _honesty(report: Mapping[str, Any]) -> str:
     return "\n>\n".join(lines)
 
 
+def _comparisons(report: Mapping[str, Any]) -> str:
+    rows = []
+    for comparison in report["comparisons"]:
+        if comparison["measure"] in report["meaningless"] or not comparison["rows"]:
+            continue
+        measure = measure_of(report, comparison["measure"])
+        shown = comparison.get("shown", "")
+        rows.append(
+            (
+                cell(measure["title"]),
+                str(comparison["rows"]),
+                gain_of(measure, comparison),
+                {"better": "better", "worse": "worse", "neither": "neither"}.get(shown, "–"),
+            )
+        )
+    if not rows:
+        return ""
+    header = ("measure", "rows", "gain over the baseline", "shown")
+    return (
+        "### By every other measure\n\n"
+        + table(header, rows)
+        + "\n\nFor reading, not for deciding: with this many figures some differ by chance."
+    )
+
+
 def _slices(report: Mapping[str, Any]) -> str:
     if not report["slices"]:
         return ""
-    rows = []
-    for part in report["slices"]:
-        low, high = part["interval"]
-        rows.append(
-            (
-                cell(part["name"]),
-                str(part["rows"]),
-                percent(part["candidate_exact"]),
-                percent(part["baseline_exact"]),
-                points(part["difference"]),
-                f"{100 * low:+.1f} to {100 * high:+.1f}",
-                f"worse ({p_text(part['p_worse_holm'])})" if part["shown_worse"] else "no loss shown",
-            )
+    primary = measure_of(report, report["primary"])
+    rows = [
+        (
+            cell(part["name"]),
+            str(part["rows"]),
+            figure_of(primary, part["candidate"]),
+            figure_of(primary, part["baseline"]),
+            gain_of(primary, part),
+            f"worse ({p_text(part['p_worse_holm'])})" if part["shown_worse"] else "no loss shown",
         )
-    header = ("slice", "rows", "candidate", "baseline", "difference", "interval", "shown (Holm)")
-    text = "### Slices\n\n" + table(header, rows)
-    weak = [part for part in report["slices"] if part["candidate_exact"] < report["scores"]["candidate"]["exact"] / 2]
-    if weak:
-        names = ", ".join(f"{cell(part['name'])} ({percent(part['candidate_exact'])})" for part in weak)
-        text += f"\n\n> **The candidate fails on:** {names}: less than half of its score on all rows."
+        for part in report["slices"]
+    ]
+    header = ("slice", "rows", "candidate", "baseline", "gain (interval)", "shown (Holm)")
+    text = f"### Slices, by {cell(primary['title'])}\n\n" + table(header, rows)
+    whole = report["comparison"]["candidate"]
+    if primary["higher_is_better"] and whole is not None:
+        weak = [part for part in report["slices"] if part["candidate"] is not None and part["candidate"] < whole / 2]
+        if weak:
+            names = ", ".join(f"{cell(part['name'])} ({figure_of(primary, part['candidate'])})" for part in weak)
+            text += f"\n\n> **The candidate fails on:** {names}: less than half of its score on all rows."
+    if report["comparison"]["difference"] > 0:
+        lost = [part for part in report["slices"] if part["difference"] < 0]
+        if lost:
+            names = ", ".join(cell(part["name"]) for part in lost)
+            text += f"\n\n> **Lower than the baseline while the whole is higher:** {names}."
     return text
+
+
+def _suites(report: Mapping[str, Any]) -> str:
+    if not report["suites"]:
+        return ""
+    primary = measure_of(report, report["primary"])
+    rows = [
+        (
+            cell(name),
+            str(suite["rows"]),
+            figure_of(primary, suite["comparison"]["candidate"]),
+            gain_of(primary, suite["comparison"]),
+            str(len(suite["failed"])),
+            str(len(suite["new_failures"])),
+        )
+        for name, suite in sorted(report["suites"].items())
+    ]
+    header = ("suite", "rows", "candidate", "gain (interval)", "rows that lost much", "newly wrong")
+    return "### Regression suites\n\n" + table(header, rows)
+
+
+def _worst_rows(report: Mapping[str, Any]) -> str:
+    if not report["worst_rows"]:
+        return ""
+    primary = measure_of(report, report["primary"])
+    rows = [
+        (
+            cell(row["record"]),
+            figure_of(primary, row["score"]),
+            "–" if row["loss"] is None else gain_text(0.0 - row["loss"], as_percent=primary["as_percent"]),
+            "right" if row["baseline_right"] else "wrong",
+            cell(row["problem"] or "wrong answer"),
+        )
+        for row in report["worst_rows"][:_SHOWN_RECORDS]
+    ]
+    header = ("record", "score", "against the baseline", "baseline", "what is wrong")
+    return "### Worst rows\n\n" + table(header, rows)
 
 
 def _critical(report: Mapping[str, Any]) -> str:

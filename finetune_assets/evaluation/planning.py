@@ -72,6 +72,24 @@ def _check_planning(discordant_share: float, difference: float) -> None:
         raise ValueError(f"difference {difference} must be in (0, {discordant_share}], the discordant share in (0, 1]")
 
 
+def rows_for_gain(spread: float, effect: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
+    """Return how many pairs a one-sided paired test of a mean needs: n = ((z_alpha + z_power) spread / effect)^2.
+
+    Args:
+        spread: standard deviation of one pair's part in the gain, 0 or more.
+        effect: gain to be shown, above 0.
+        alpha: level of the test.
+        power: wanted chance of showing it, between 0 and 1.
+
+    Returns:
+        The number of pairs, 1 or more. An estimate: the spread is itself estimated.
+    """
+    if effect <= 0:
+        raise ValueError(f"effect {effect} must be above 0")
+    normal = NormalDist()
+    return max(1, math.ceil(((normal.inv_cdf(1 - alpha) + normal.inv_cdf(power)) * spread / effect) ** 2))
+
+
 def rows_needed_for_floor(successes: int, rows: int, floor: float, *, alpha: float = 0.05) -> int | None:
     """Return how many rows lift Wilson's one-sided lower bound to the floor if the observed share holds.
 

@@ -11,11 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune_assets.evaluation.answers import ScoredAnswer
-from finetune_assets.evaluation.statistics import macro_f1
+from finetune_assets.evaluation.mark_table import MarkTable, mark_table
+from finetune_assets.evaluation.metrics.references import constant_references
+from finetune_assets.evaluation.statistics import macro_f1, micro_f1
 from finetune_assets.records.errors import FinetuneError
+from finetune_assets.records.measure import Marks, Measure
 
 NO_ANSWER = "(no valid answer)"
-BASE_METRICS = ("exact", "macro_f1", "parse_rate", "coverage")
+MACRO_F1 = "macro_f1"
+# What every task has beside its measures; macro_f1 only tasks with labels.
+BASE_METRICS = ("correct", "parse_rate", "coverage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,82 +29,95 @@ class Scores:
 
     Attributes:
         rows: rows of the test set.
-        right: rows whose whole label path is right.
-        exact: right / rows, in [0, 1]; 0 when there are no rows.
-        levels: for each level, the share of rows whose part at that level is right whatever the other parts are.
-        macro_f1: mean F1 over the whole label paths that occur in the test set.
+        right: rows whose answer as a whole is right.
+        correct: right / rows, in [0, 1]; 0 when there are no rows.
+        measures: the task's figures by name; None where no row applies.
+        applies: how many rows each figure rests on.
+        macro_f1: mean F1 over the whole label paths that occur in the test set; None where answers are free text.
+        micro_f1: F1 over all label decisions, invalid answers being misses without a false hit; None likewise.
         parse_rate: share of rows with a valid answer.
         coverage: share of rows that the engine answered at all.
         problems: how often each problem occurred.
+        table: the marks behind the figures.
     """
 
     rows: int
     right: int
-    exact: float
-    levels: dict[str, float]
-    macro_f1: float
+    correct: float
+    measures: dict[str, float | None]
+    applies: dict[str, int]
+    macro_f1: float | None
+    micro_f1: float | None
     parse_rate: float
     coverage: float
     problems: dict[str, int]
+    table: MarkTable
 
-    def metric(self, name: str) -> float:
-        """Return a metric by its name: one of `BASE_METRICS` or a level.
+    def metric(self, name: str) -> float | None:
+        """Return a metric by its name: a measure of the task, `macro_f1` or one of `BASE_METRICS`.
 
         Raises:
             FinetuneError: when there is no such metric.
         """
-        if name in BASE_METRICS:
+        if name in self.measures:
+            return self.measures[name]
+        if name in BASE_METRICS or (name == MACRO_F1 and self.macro_f1 is not None):
             return float(getattr(self, name))
-        if name in self.levels:
-            return self.levels[name]
         raise FinetuneError(
             "unknown metric",
             found=name,
-            expected=f"one of {', '.join((*BASE_METRICS, *self.levels))}",
+            expected=f"one of {', '.join((*self.measures, *BASE_METRICS, MACRO_F1))}",
             mend="correct the metric's name under evaluation.floor",
         )
 
 
-def score(answers: Sequence[ScoredAnswer], levels: Sequence[str] = ()) -> Scores:
+def score(answers: Sequence[ScoredAnswer], measures: Sequence[Measure]) -> Scores:
     """Score one model's answers.
 
     Args:
         answers: one row for each example of the test set.
-        levels: names of the label's parts, outermost first; parts beyond the names are in `exact` only.
+        measures: the task's measures.
 
     Returns:
         The scores; all shares are 0 when there are no rows, so that an empty test set never looks good.
     """
     rows = len(answers)
     right = sum(answer.correct for answer in answers)
+    table = mark_table(answers, measures)
+    labelled = any(answer.expected for answer in answers)
+    expected, answered = [answer.expected for answer in answers], [label_of(answer) for answer in answers]
     return Scores(
         rows=rows,
         right=right,
-        exact=_share(right, rows),
-        levels={
-            name: _share(sum(level_right(answer, index) for answer in answers), rows)
-            for index, name in enumerate(levels)
-        },
-        macro_f1=macro_f1([answer.expected for answer in answers], [label_of(answer) for answer in answers]),
+        correct=_share(right, rows),
+        measures={measure.name: table.value(measure) for measure in measures},
+        applies={name: int(applies.sum()) for name, applies in table.applies.items()},
+        macro_f1=macro_f1(expected, answered) if labelled else None,
+        micro_f1=micro_f1(expected, answered) if labelled else None,
         parse_rate=_share(sum(answer.valid for answer in answers), rows),
         coverage=_share(sum(answer.answered for answer in answers), rows),
         problems=dict(sorted(Counter(answer.problem for answer in answers if answer.problem).items())),
+        table=table,
     )
+
+
+def meaningless_measures(answers: Sequence[ScoredAnswer], measures: Sequence[Measure]) -> dict[str, str]:
+    """Return measures whose reference is one and the same in every row that they apply to, with the reason.
+
+    A figure against a constant says whether a model learned one sentence. Task types say under `notes["references"]`
+    what each row was marked against; a measure without a reference, such as the validity of JSON, is not judged so.
+    """
+    marks = [Marks(answer.correct, answer.stats, answer.notes) for answer in answers]
+    return {
+        measure.name: "the right answer is the same in all rows"
+        for measure in measures
+        if constant_references(measure.name, marks)
+    }
 
 
 def label_of(answer: ScoredAnswer) -> tuple[str, ...] | None:
     """Return the answered label path, or None when there is no valid answer."""
     return answer.predicted if answer.valid else None
-
-
-def level_right(answer: ScoredAnswer, index: int) -> bool:
-    """Tell whether the part at one level is right, whatever the other parts are."""
-    return (
-        answer.valid
-        and index < len(answer.expected)
-        and index < len(answer.predicted)
-        and answer.expected[index] == answer.predicted[index]
-    )
 
 
 def confusion(answers: Sequence[ScoredAnswer], levels: Sequence[str], level: str) -> dict[str, Any]:
@@ -163,11 +181,6 @@ def label_table(answers: Sequence[ScoredAnswer]) -> list[dict[str, Any]]:
             }
         )
     return sorted(table, key=lambda row: (row["right"] - row["rows"], row["recall"], row["label"]))
-
-
-def slice_names(answers: Sequence[ScoredAnswer]) -> list[str]:
-    """Return the names of all slices that occur, sorted."""
-    return sorted({name for answer in answers for name in answer.slices})
 
 
 def label_text(path: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from finetune_assets.lineage.instance import TASK_TAG, sweep_dead_runs
-from finetune_assets.lineage.runtime import DATA_STAGES, STAGES, asset_key
+from finetune_assets.lineage.runtime import STAGES, asset_key, assets_of
 from finetune_assets.lineage.task_config import TaskSpec
 
 SWEEP_EVERY_SECONDS = 60
@@ -22,10 +22,8 @@ def job_name(task: str) -> str:
 def chain_of(spec: TaskSpec) -> list[str]:
     """Return the stages that the task's job makes.
 
-    With manual approval it stops at the report; a task whose models nobody can judge here has its data part only.
+    With manual approval it stops at the report.
     """
-    if not spec.config.is_judged:
-        return list(DATA_STAGES)
     if spec.config.release.approval == "manual":
         return [stage for stage in STAGES if stage not in {"release_approval", "deployed_endpoint"}]
     return list(STAGES)
@@ -34,7 +32,8 @@ def chain_of(spec: TaskSpec) -> list[str]:
 def build_job(spec: TaskSpec, shared: list[dg.AssetKey]) -> Any:
     """Return the job that makes the task's chain from the raw records on."""
     chain = chain_of(spec)
-    keys = [*shared, *(asset_key(spec.name, stage) for stage in chain)]
+    assets = [name for stage in chain for name in assets_of(spec.config, stage)]
+    keys = [*shared, *(asset_key(spec.name, name) for name in assets)]
     return dg.define_asset_job(
         job_name(spec.name),
         selection=dg.AssetSelection.assets(*keys),

@@ -9,25 +9,23 @@ from typing import Any
 
 import dagster as dg
 
-from finetune_assets.datasets.build import read_examples
 from finetune_assets.lineage import show
 from finetune_assets.lineage.automation import endpoint_condition
 from finetune_assets.lineage.bases import EMBEDDED_STAGE
 from finetune_assets.lineage.checks import Check, Evidence, build_checks
+from finetune_assets.lineage.contenders import Contender, find_candidate
 from finetune_assets.lineage.judging import REPORT as REPORT_STAGE
-from finetune_assets.lineage.judging import Contender, candidate_answers, find_candidate
 from finetune_assets.lineage.release_approval import STAGE as APPROVAL
 from finetune_assets.lineage.release_approval import judged
+from finetune_assets.lineage.release_probes import recorded_probes
 from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task
 from finetune_assets.lineage.task_config import TaskSpec
-from finetune_assets.lineage.validated_splits import STAGE as SPLITS
 from finetune_assets.records.digests import short
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.releases import approvals
 from finetune_assets.releases.manifest import (
     AdapterReference,
     BaseReference,
-    Probe,
     ReleaseManifest,
     load_manifest,
     store_manifest,
@@ -81,7 +79,7 @@ def deploy(task: TaskRun, gateways: Gateways) -> tuple[Artifact, LiveRelease, Pr
     Raises:
         FinetuneError: when report, approval and weights do not agree, or the rehearsal fails; nothing has moved then.
     """
-    candidate = find_candidate(task)
+    candidate = find_candidate(task, task.result(REPORT_STAGE).manifest.get("variant", ""))
     release = verified_release(task, candidate)
     registry = Registry(task.database)
     with lease(task.database, f"deploy/{task.task}", wait_s=60):
@@ -113,7 +111,8 @@ def verified_release(task: TaskRun, candidate: Contender) -> Release:
     Raises:
         FinetuneError: naming what does not agree.
     """
-    report = judged(task)
+    approval = approvals.latest(task.database, task.task, candidate.candidate)
+    report = judged(task, by_person=approval is not None and approval.authenticated)
     place = f"{task.task}/{STAGE}"
     if report.manifest["candidate"] != candidate.candidate:
         raise FinetuneError(
@@ -123,7 +122,6 @@ def verified_release(task: TaskRun, candidate: Contender) -> Release:
             expected=short(candidate.candidate),
             mend="materialize validation_report for the current adapter",
         )
-    approval = approvals.latest(task.database, task.task, candidate.candidate)
     if approval is None or approval.decision != "approve" or approval.report_digest != report.digest:
         raise FinetuneError(
             "candidate is not approved",
@@ -158,7 +156,7 @@ def manifest_of(task: TaskRun, candidate: Contender, release: Release) -> Releas
     adapter = candidate.adapter
     if adapter is None:
         raise FinetuneError("a release needs an adapter", where=f"{task.task}/{STAGE}")
-    embedded = task.config.tuning.is_embedded
+    embedded = task.for_variant(candidate.variant).config.tuning.is_embedded
     return ReleaseManifest(
         task=task.task,
         candidate=candidate.candidate,
@@ -175,25 +173,9 @@ def manifest_of(task: TaskRun, candidate: Contender, release: Release) -> Releas
         adapter=AdapterReference(kind=adapter.kind, key=adapter.key, digest=adapter.manifest["adapter_digest"]),
         report_key=release.report_key,
         report_digest=release.report_digest,
+        max_new_tokens=task.result(REPORT_STAGE).manifest["answer_tokens"],
         probes=tuple(recorded_probes(task, candidate)),
     )
-
-
-def recorded_probes(task: TaskRun, candidate: Contender) -> list[Probe]:
-    """Return recorded questions with the answers that the report saw, spread over the labels."""
-    splits = task.result(SPLITS)
-    task_type = task.task_type()
-    answers = {row.example_id: row for row in candidate_answers(task, candidate)}
-    chosen: dict[str, Probe] = {}
-    for example in sorted(read_examples(splits.path, "test"), key=lambda example: example.content_key):
-        answer = answers[example.example_id]
-        if len(chosen) == task.config.release.probes:
-            break
-        if answer.valid and example.label not in chosen and not example.attachments:
-            fields = {task_type.text_field: example.messages[-1]["content"]}
-            if list(task_type.input_messages(fields)) == list(example.messages):
-                chosen[example.label] = Probe(fields=fields, text=answer.text, label_path=answer.predicted)
-    return list(chosen.values())
 
 
 def rehearse(task: TaskRun, gateways: Gateways, release: Release, artifact: Artifact) -> ProbeEvidence:

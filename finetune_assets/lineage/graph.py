@@ -29,9 +29,10 @@ def build_task_graph(given: TaskSpec) -> dg.Definitions:
         FinetuneError: when the environment sets a value that does not fit.
     """
     spec = TaskSpec(config=resolve(given, {}, os.environ).config, folder=given.folder)
-    shared = [embedded_base_key()] if spec.config.is_judged and spec.config.tuning.is_embedded else []
-    data, model = _data_part(spec, shared), _model_part(spec, shared) if spec.config.is_judged else dg.Definitions()
-    return dg.Definitions.merge(data, model, dg.Definitions(jobs=[build_job(spec, shared)]))
+    shared = [embedded_base_key()] if spec.config.tuning.needs_embedded else []
+    return dg.Definitions.merge(
+        _data_part(spec, shared), _model_part(spec, shared), dg.Definitions(jobs=[build_job(spec, shared)])
+    )
 
 
 def _data_part(spec: TaskSpec, shared: list[dg.AssetKey]) -> dg.Definitions:
@@ -50,15 +51,19 @@ def _data_part(spec: TaskSpec, shared: list[dg.AssetKey]) -> dg.Definitions:
 
 
 def _model_part(spec: TaskSpec, shared: list[dg.AssetKey]) -> dg.Definitions:
+    variants = spec.config.tuning.by_variant()
     return dg.Definitions(
         assets=[
-            tuned_adapter.build_asset(spec, shared),
+            *(
+                tuned_adapter.build_asset(spec, shared if tuning.is_embedded else [], variant)
+                for variant, tuning in variants.items()
+            ),
             validation_report.build_asset(spec),
             release_approval.build_asset(spec),
             deployed_endpoint.build_asset(spec),
         ],
         asset_checks=[
-            tuned_adapter.build_asset_checks(spec),
+            *(tuned_adapter.build_asset_checks(spec, variant) for variant in variants),
             validation_report.build_asset_checks(spec),
             deployed_endpoint.build_asset_checks(spec),
         ],

@@ -7,6 +7,7 @@ graph. A gate that could not measure fails: it never passes in silence.
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from finetune_assets.datasets.filters import Filters
 from finetune_assets.datasets.quality.boilerplate import boilerplate
@@ -85,6 +86,15 @@ def _suspect_labels(task: TaskRun, artifact: Artifact, quality: QualityConfig) -
     return finding
 
 
+def suspect_rows(task: TaskRun, artifact: Artifact) -> dict[str, dict[str, Any]]:
+    """Return what the check found on single labels, by record id; nothing where YAML switched it off."""
+    quality = task.config.dataset.quality
+    if quality.suspect_labels.mode == "off":
+        return {}
+    finding = _suspect_labels(task, artifact, quality)
+    return {str(row["record_id"]): row for row in finding.rows if "record_id" in row}
+
+
 def _pii(task: TaskRun, artifact: Artifact, quality: QualityConfig) -> QualityFinding:
     return personal_data(artifact.path, quality.pii)
 
@@ -114,11 +124,18 @@ def _label_balance(task: TaskRun, artifact: Artifact, quality: QualityConfig) ->
     even = config.max_ratio is None or ratio <= config.max_ratio
     absent = len(found.facts["labels_absent_from_test"])
     most = f" (at most {config.max_ratio:g})" if config.max_ratio else ""
+    of_all = float(found.facts["largest_ratio_of_all"])
+    trained = f", {of_all:g} with synthetic and augmented rows" if of_all != ratio else ""
     return QualityFinding(
         passed=found.failure_count == 0 and even,
         summary=f"{found.facts['labels']} labels, {found.failure_count} with fewer than {config.min_per_class} "
-        f"training rows, {absent} absent from test; largest ratio of two labels {ratio:g}{most}",
-        numbers={"labels": found.facts["labels"], "largest_ratio": ratio, "thin_labels": found.failure_count},
+        f"observed training rows, {absent} absent from test; largest ratio of two labels {ratio:g}{most}{trained}",
+        numbers={
+            "labels": found.facts["labels"],
+            "largest_ratio": ratio,
+            "largest_ratio_of_all": of_all,
+            "thin_labels": found.failure_count,
+        },
         rows=found.failures,
         flagged=found.failure_count,
     )
@@ -164,7 +181,9 @@ def _look(task: TaskRun, artifact: Artifact, *, section: str, detector: Detector
     finding = detector(task, artifact, quality)
     if not finding.measured:
         mend = f"; a gate needs a measurement: set dataset.quality.{section}.mode to warn, or off"
-        return Evidence(config.mode == "warn", finding.summary + (mend if config.mode == "block" else ""))
+        # What does not apply here is no fault; what could not be looked at is none of a check's passes.
+        harmless = config.mode == "warn" and not finding.applies
+        return Evidence(harmless, finding.summary + (mend if config.mode == "block" else ""))
     return Evidence(finding.passed, finding.summary, finding.numbers, finding.rows)
 
 

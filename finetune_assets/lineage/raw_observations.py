@@ -6,11 +6,13 @@ from typing import Any
 import dagster as dg
 
 from finetune_assets.datasets.reading.ingest import ingest, source_identity
+from finetune_assets.datasets.reading.listing import source_path
 from finetune_assets.lineage import show
 from finetune_assets.lineage.checks import Check, Evidence, build_checks
 from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.records.digests import digest_of
+from finetune_assets.records.errors import FinetuneError
 from finetune_assets.resources.platform import Platform, RunOptions
 from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.files import read_json, write_json_atomic
@@ -62,6 +64,14 @@ def read_source(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
             staging.path,
             on_progress=lambda rows: say(f"{rows} rows read"),
         )
+        # The manifest says which bytes the records are from; rows of other bytes must not stand under it.
+        if source_identity(source, task.folder) != identity["source"]:
+            raise FinetuneError(
+                "the source changed while it was read",
+                where=str(source_path(source, task.folder)),
+                expected="files that stay as they are for the time of the run",
+                mend="run again once whoever writes them is done",
+            )
         write_json_atomic(staging.path / "summary.json", summary.to_json())
         return staging.commit({"task": task.task, "inputs": identity}), False
 
@@ -79,7 +89,7 @@ def describe(artifact: Artifact) -> dict[str, Any]:
         "dagster/row_count": summary["accepted"],
         "rows_read": summary["read"],
         "rows_quarantined": summary["quarantined"],
-        "quarantine_reasons": show.counts(summary["reasons"], name="reason"),
+        "quarantine_reasons": show.reasons(summary["reasons"]),
         "source_files": show.table([_file_row(item) for item in summary["files"]]),
         "noticed": show.counts(summary["notes"], name="what"),
         "records": dg.MetadataValue.path(str(artifact.file("records.jsonl"))),

@@ -80,7 +80,7 @@ def _manual(spec: TaskSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: Decision, platform: Platform, options: RunOptions
     ) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:  # type: ignore[type-arg]
         task = open_task(context, spec, platform, options)
-        report = judged(task, need_pass=config.decision == "approve")
+        report = judged(task, need_pass=config.decision == "approve", by_person=True)
         candidate = report.manifest["candidate"]
         if len(config.candidate) < 8 or not candidate.startswith(config.candidate):
             raise FinetuneError(
@@ -114,11 +114,16 @@ def _result(task: TaskRun, artifact: Artifact, *, reused: bool) -> dg.Materializ
     )
 
 
-def judged(task: TaskRun, *, need_pass: bool = True) -> Artifact:
+def judged(task: TaskRun, *, need_pass: bool = True, by_person: bool = False) -> Artifact:
     """Return the current report if it may be decided about.
 
+    Args:
+        task: the task in this run.
+        need_pass: the decision is an approval.
+        by_person: a person decides, who may approve INCONCLUSIVE where `release.inconclusive` says so.
+
     Raises:
-        FinetuneError: for an experiment, or when approval is asked for a report without PASS.
+        FinetuneError: for an experiment, or when approval is asked for a report that does not bear it.
     """
     if task.is_experiment:
         raise FinetuneError(
@@ -128,15 +133,25 @@ def judged(task: TaskRun, *, need_pass: bool = True) -> Artifact:
             mend="put the values into defs.yaml and run without --set and --limit",
         )
     report = task.result(REPORT)
-    if need_pass and report.manifest["verdict"] != "PASS":
+    verdict = report.manifest["verdict"]
+    open_to_person = by_person and task.config.release.inconclusive == "person" and verdict == "INCONCLUSIVE"
+    if need_pass and verdict != "PASS" and not open_to_person:
         raise FinetuneError(
             "candidate has not passed its gates",
             where=f"{task.task}/{REPORT}",
-            found=report.manifest["verdict"],
+            found=verdict,
             expected="PASS",
-            mend="read the report's gates; retrain, or gather the rows that it asks for",
+            mend=_mend(task, verdict, by_person=by_person),
         )
     return report
+
+
+def _mend(task: TaskRun, verdict: str, *, by_person: bool) -> str:
+    if verdict != "INCONCLUSIVE":
+        return "read the report's gates; retrain, or gather the rows that it asks for"
+    if task.config.release.inconclusive == "refuse":
+        return "gather the rows that the report asks for; `release.inconclusive: person` lets a person approve it"
+    return "" if by_person else f"only a person may approve this: `finetune approve {task.task} CANDIDATE --note …`"
 
 
 def keep_decision(

@@ -5,7 +5,7 @@ step reads what its own run made, and a single materialization reads the latest.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,10 +108,27 @@ class TaskRun(StageBook):
         """True when the run may not touch the head or the live release."""
         return self.options.is_experiment
 
+    def for_variant(self, variant: str) -> "TaskRun":
+        """Return the task as one tuning variant sees it; "" is the task itself."""
+        if not variant:
+            return self
+        config = self.config.model_copy(update={"tuning": self.config.tuning.by_variant()[variant]})
+        return replace(self, settings=Settings(config=config, origins=self.settings.origins))
+
     def task_type(self) -> TaskType:
         """Build the task type from the settings and the task's folder."""
         section = self.config.type_section()
         return build_task_type(self.config.task_type, section.model_dump(mode="json"), self.folder)
+
+
+def adapter_stage(variant: str = "") -> str:
+    """Return the asset that one tuning variant gives; "" is a task without variants."""
+    return f"tuned_adapter_{variant}" if variant else "tuned_adapter"
+
+
+def assets_of(config: TaskConfig, stage: str) -> list[str]:
+    """Return the assets that a stage stands for: several adapters where there are variants, else the stage itself."""
+    return [adapter_stage(name) for name in config.tuning.by_variant()] if stage == "tuned_adapter" else [stage]
 
 
 def namespace_of(options: RunOptions) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 import dagster as dg
 
+from finetune_assets.datasets.quarantine import REASONS
+
 MAX_TABLE_ROWS = 50
 
 
@@ -36,6 +38,12 @@ def counts(numbers: Mapping[str, int], *, name: str = "value") -> dg.MetadataVal
     """Return a two-column table of names and counts, largest first."""
     ordered = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
     return table([{name: key, "rows": count} for key, count in ordered])
+
+
+def reasons(numbers: Mapping[str, int]) -> dg.MetadataValue[Any]:
+    """Return quarantined rows by reason code, most first, each code with what it means."""
+    ordered = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
+    return table([{"reason": code, "rows": count, "means": REASONS.get(code, "")} for code, count in ordered])
 
 
 def picture(png: bytes, caption: str) -> dg.MetadataValue[Any]:

@@ -1,13 +1,14 @@
 """The checks of validated_splits. Each reads the written files again instead of trusting what made them."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import dagster as dg
 
 from finetune_assets.datasets import format_checks, schema, tokens
 from finetune_assets.datasets.findings import SchemaFindings
 from finetune_assets.datasets.quarantine import quarantine_share
-from finetune_assets.datasets.split_files import read_examples
+from finetune_assets.datasets.split_files import read_examples, read_rows
 from finetune_assets.lineage.checks import Check, Evidence, build_checks
 from finetune_assets.lineage.quality_checks import quality_checks
 from finetune_assets.lineage.raw_observations import STAGE as RAW
@@ -41,10 +42,25 @@ def _taxonomy(task: TaskRun, artifact: Artifact) -> Evidence:
 
 def _leakage(task: TaskRun, artifact: Artifact) -> Evidence:
     findings = schema.leakage_findings(artifact.path, task.config.dataset.split, task.task_type())
+    idle = _idle_keys(artifact, task.config.dataset.split.group_fields)
+    for name in idle:
+        problem = "no row has this key: nothing is held together by it; name the field as records.jsonl does"
+        findings.fail({"split": ""}, f"split.group_fields: {name}", problem)
     evidence = _evidence(findings, "examples compared across the splits")
     closest = findings.facts.get("largest_similarity")
     said = f"; the closest pair across them is {closest:.3f} alike" if closest is not None else ""
+    said += f"; no row has the declared key {', '.join(idle)}" if idle else ""
     return Evidence(evidence.passed, evidence.summary + said, {**evidence.numbers, **findings.facts}, evidence.rows)
+
+
+def _idle_keys(artifact: Artifact, declared: Sequence[str]) -> list[str]:
+    """Return the declared leak keys that no row has: a misspelt one would hold nothing together, unseen."""
+    waiting = list(declared)
+    for row in read_rows(artifact.path) if waiting else ():
+        waiting = [name for name in waiting if not any(group.startswith(f"{name}=") for group in row["groups"])]
+        if not waiting:
+            break
+    return waiting
 
 
 def _leak_groups(task: TaskRun, artifact: Artifact) -> Evidence:
@@ -134,9 +150,10 @@ def _min_rows(task: TaskRun, artifact: Artifact) -> Evidence:
         needed = dict.fromkeys(needed, 1)
     short = {name: (splits[name], least) for name, least in needed.items() if splits[name] < least}
     spoken = ", ".join(f"{name} {splits[name]} of at least {least}" for name, least in needed.items())
+    mend = "; add rows, or lower dataset.min_train_rows or evaluation.min_rows" if short else ""
     return Evidence(
         passed=not short,
-        summary=spoken,
+        summary=spoken + mend,
         numbers={name: splits[name] for name in splits},
         rows=[{"split": name, "rows": found, "needed": least} for name, (found, least) in short.items()],
     )
@@ -154,7 +171,13 @@ def _token_limit(task: TaskRun, artifact: Artifact) -> Evidence:
     }
     longest = max(spread["longest"] for spread in facts["splits"].values())
     numbers |= {**evidence.numbers, "longest": longest, "estimated": facts["estimated"]}
-    return Evidence(evidence.passed, evidence.summary, numbers, evidence.rows)
+    mend = (
+        ""
+        if evidence.passed
+        else f", the longest has {longest:,}; raise dataset.max_tokens where the model takes more, or leave long rows "
+        "out with dataset.filters.max_prompt_length"
+    )
+    return Evidence(evidence.passed, evidence.summary + mend, numbers, evidence.rows)
 
 
 def _duplicates(task: TaskRun, artifact: Artifact) -> Evidence:

@@ -70,7 +70,10 @@ class StatusReader:
         return bool(first and second and first.create_timestamp > second.create_timestamp)
 
     def counts(self, task: str, namespace: str = MAIN) -> dict[str, int | None]:
-        """Return the rows by fate; None where the stage has not run. Only subsets have rows outside of their limit."""
+        """Return the rows by fate; None where the stage has not run.
+
+        Only subsets have rows outside of their limit, and only records that give several examples have further ones.
+        """
         raw = self._summary(task, namespace, RAW)
         splits = self._summary(task, namespace, SPLITS)
         names = ("read", "accepted", "quarantined", "duplicates", *SPLIT_NAMES)
@@ -83,6 +86,8 @@ class StatusReader:
             counts["accepted"] = sum(by_split.values())
             counts["quarantined"] = raw["quarantined"] + splits["quarantined"]
             counts["duplicates"] = splits["duplicates"]
+            if further := splits.get("expanded", 0):
+                counts["further_examples"] = further
             if outside := splits.get("outside_limit", 0):
                 counts["outside_limit"] = outside
         return counts

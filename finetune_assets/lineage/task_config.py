@@ -22,8 +22,6 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "source_code": SourceCodeConfig,
     "transcription": TranscriptionConfig,
 }
-# Task types whose answers this platform can score.
-JUDGED = frozenset({"classification"})
 TASK_PATTERN = r"^[a-z][a-z0-9_]{0,40}$"
 
 
@@ -76,7 +74,7 @@ class TaskConfig(BaseModel):
 
     @model_validator(mode="after")
     def _local_tuning_gets_its_rows(self) -> "TaskConfig":
-        if self.is_judged and self.tuning.backend == "local" and "chat" not in self.dataset.render.formats:
+        if self.tuning.backend == "local" and "chat" not in self.dataset.render.formats:
             raise ValueError("dataset.render.formats needs `chat`: tuning.backend local reads it")
         return self
 
@@ -84,11 +82,6 @@ class TaskConfig(BaseModel):
         """Return the section of the task's own type; its defaults where defs.yaml has none."""
         section: BaseModel = getattr(self, self.task_type) or SECTIONS[self.task_type]()
         return section
-
-    @property
-    def is_judged(self) -> bool:
-        """True when this platform can judge the task's models; the graph of other tasks ends at the dataset."""
-        return self.task_type in JUDGED
 
 
 class TaskSpec(BaseModel):

@@ -47,12 +47,6 @@ def _base_folder(task: TaskRun) -> Path | None:
 def _embedded_folder(task: TaskRun) -> Path | None:
     found = stages.find_stage(task.database, PLATFORM_TASK, MAIN, EMBEDDED_STAGE, task.run_id)
     artifact = task.artifacts.find(found.kind, found.key) if found else None
-    if artifact is None and task.config.is_judged:
-        raise FinetuneError(
-            "upstream has no result yet",
-            where=f"{PLATFORM_TASK}/{EMBEDDED_STAGE}",
-            mend=f"materialize it first, or run the whole chain with `finetune run {task.task}`",
-        )
     return artifact.path if artifact else None
 
 

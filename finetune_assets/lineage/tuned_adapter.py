@@ -16,7 +16,7 @@ from finetune_assets.evaluation.charts import loss_png
 from finetune_assets.lineage import show
 from finetune_assets.lineage.bases import Base, find_base
 from finetune_assets.lineage.checks import Check, Evidence, build_checks
-from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task
+from finetune_assets.lineage.runtime import TaskRun, adapter_stage, asset_key, materialized, open_task
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
 from finetune_assets.records.digests import short
@@ -41,14 +41,21 @@ LOCAL_TRAINING = "local-training"
 WAIT_FOR_TWIN_SECONDS = 6 * 3600.0
 
 
-def build_asset(spec: TaskSpec, shared_deps: list[dg.AssetKey]) -> dg.AssetsDefinition:
-    """Return the asset of one task; `shared_deps` are the shared assets that its base model comes from."""
+def build_asset(spec: TaskSpec, shared_deps: list[dg.AssetKey], variant: str = "") -> dg.AssetsDefinition:
+    """Return the asset of one task, or of one of its tuning variants.
+
+    Args:
+        spec: the task.
+        shared_deps: the shared assets that its base model comes from.
+        variant: the variant's name, "" where there are none.
+    """
+    told = f", variant {variant}" if variant else ""
 
     @dg.asset(
-        key=asset_key(spec.name, STAGE),
+        key=asset_key(spec.name, adapter_stage(variant)),
         deps=[asset_key(spec.name, UPLOADED), *shared_deps],
         group_name=spec.name,
-        description="A low-rank adapter of the base model, trained on the uploaded rows.",
+        description=f"A low-rank adapter of the base model, trained on the uploaded rows{told}.",
         kinds={"pytorch", "huggingface"},
         owners=spec.config.owners,
         code_version=CODE_VERSION,
@@ -59,9 +66,9 @@ def build_asset(spec: TaskSpec, shared_deps: list[dg.AssetKey]) -> dg.AssetsDefi
         options: RunOptions,
         trainer: Trainer,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        task = open_task(context, spec, platform, options)
+        task = open_task(context, spec, platform, options).for_variant(variant)
         artifact, reused = tune(task, context, trainer)
-        task.record(STAGE, artifact, reused=reused)
+        task.record(adapter_stage(variant), artifact, reused=reused)
         return materialized(artifact, reused=reused, namespace=task.namespace, metadata=describe(artifact))
 
     return tuned_adapter
@@ -212,11 +219,11 @@ def _loss_falls(task: TaskRun, artifact: Artifact) -> Evidence:
     )
 
 
-def build_asset_checks(spec: TaskSpec) -> dg.AssetChecksDefinition:
-    """Return the checks of one task's adapter."""
+def build_asset_checks(spec: TaskSpec, variant: str = "") -> dg.AssetChecksDefinition:
+    """Return the checks of one task's adapter, or of one variant's."""
     return build_checks(
         spec,
-        STAGE,
+        adapter_stage(variant),
         [
             Check(
                 "artifact_loadable",

@@ -21,6 +21,7 @@ from finetune_assets.lineage.raw_observations import STAGE as RAW
 from finetune_assets.lineage.runtime import MAIN, TaskRun, asset_key, materialized, open_task
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.records.digests import digest_of, digest_of_file
+from finetune_assets.records.example import SPLITS
 from finetune_assets.resources.platform import Platform, RunOptions
 from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.files import read_json, write_atomic, write_json_atomic
@@ -116,7 +117,8 @@ def _build(task: TaskRun, raw: Artifact, inputs_key: str, previous: Path | None,
 
 def _label_chart(statistics: dict[str, Any]) -> bytes:
     """Draw the labels; of more than a screenful, the finest level that fits on one."""
-    named = {"label": statistics["labels"], **statistics["levels"]}
+    # Of two that are as fine, the one with a name of its own says more than `label`.
+    named = {**statistics["levels"], "label": statistics["labels"]}
     fitting = {name: counts for name, counts in named.items() if len(counts) <= MAX_BARS} or {"label": named["label"]}
     level, counts = max(fitting.items(), key=lambda item: len(item[1]))
     return label_bars_png(counts, title=f"Rows by {level}")
@@ -135,10 +137,10 @@ def describe(artifact: Artifact) -> dict[str, Any]:
     splits = summary["splits"]
     return {
         "dagster/row_count": sum(splits.values()),
-        **{f"rows_{name}": count for name, count in splits.items()},
+        **{f"rows_{name}": splits[name] for name in SPLITS},
         "rows_quarantined": summary["quarantined"],
         "rows_duplicate": summary["duplicates"],
-        "quarantine_reasons": show.counts(summary["reasons"], name="reason"),
+        "quarantine_reasons": show.reasons(summary["reasons"]),
         "labels": show.picture(artifact.file(LABEL_CHART).read_bytes(), "rows of each label"),
         "rows_augmented": summary["augmented"],
         **distribution_tables(read_json(artifact.file("statistics.json"))),

@@ -37,6 +37,21 @@ def encode_line(value: Any) -> bytes:
     return data
 
 
+def encode_texts(texts: Sequence[str]) -> list[bytes]:
+    """Return the JSON of many texts, each without its quotes, in a fraction of the time of one after another.
+
+    Raises:
+        TypeError: for half of a UTF-16 pair, which UTF-8 does not have.
+    """
+    if not texts:
+        return []
+    data = orjson.dumps(texts)
+    # Between two texts stands `","`, and so does it within one that has a quote before a comma, and in no other.
+    if b'\\",' in data:
+        return [orjson.dumps(text)[1:-1] for text in texts]
+    return data[2:-2].split(b'","')
+
+
 def decode_line(line: bytes) -> Any:
     """Return the value of one line, exactly as `json.loads` reads it.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from finetune_assets.records.example import Example, Message, RawRecord, Rejection
+from finetune_assets.records.measure import Marks, Measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,25 @@ class TaskType(Protocol):
 
     def parse(self, text: str) -> ParsedAnswer:
         """Read a model's answer. Never raises."""
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What answers are scored by; the first is the primary one, which gates go by unless YAML names another."""
+
+    def parse_for(self, example: Example, text: str) -> ParsedAnswer:
+        """Read the answer to one example, where the example decides what is legal (its strategy, its own tools)."""
+
+    def mark(self, examples: Sequence[Example], answers: Sequence[ParsedAnswer]) -> list[Marks]:
+        """Mark answers, row by row.
+
+        Args:
+            examples: the questions with their right answers.
+            answers: one for each example; an invalid one (missing, late, unreadable) is marked as badly as can be and
+                stays in every denominator that a perfect answer would be in.
+
+        Returns:
+            Marks in the order of the examples.
+        """
 
     def prompt_manifest(self) -> dict[str, Any]:
         """Return what of the task decides a prompt's text and the form of its answer; hashed with the chat template."""

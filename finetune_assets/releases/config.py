@@ -17,6 +17,11 @@ class ReleaseConfig(BaseModel):
         description="Who decides about a candidate whose gates pass: `automatic` approves it at once, `manual` stops "
         "at the report until a person approves it.",
     )
+    inconclusive: Literal["refuse", "person"] = Field(
+        default="refuse",
+        description="What may become of a candidate whose report is INCONCLUSIVE: `refuse` leaves it a candidate, "
+        "`person` lets a person approve it, which is recorded. No policy ever approves it, and nobody a FAIL.",
+    )
     probes: int = Field(
         default=8,
         ge=1,

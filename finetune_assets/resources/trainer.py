@@ -1,8 +1,13 @@
 """The trainer's door: a launch plan run as a process of its own, its progress in the run's log through Pipes."""
 
+import json
 import os
 import subprocess
-from collections.abc import Mapping
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +22,64 @@ from finetune_assets.tuning.local import HUB_SECRET, TRACKER_SECRETS, LaunchPlan
 _SECRETS = frozenset({HUB_SECRET, *TRACKER_SECRETS.values()})
 
 
-class _MessageReader(dg.PipesTempFileMessageReader):
-    """Reads one trainer's messages."""
+_POLL_SECONDS = 0.05
+
+
+def whole_lines(path: Path, ended: Callable[[], bool]) -> Iterator[bytes]:
+    """Follow a file that another process writes, and yield each line once all of it is there.
+
+    Args:
+        path: an existing file.
+        ended: True when nothing more will be written; half a line at the end is then left out.
+
+    Yields:
+        The lines, each with its line feed.
+    """
+    part = b""
+    with path.open("rb") as stream:
+        while True:
+            # Asked before reading: what was written before the end is then read for certain.
+            last_round = ended()
+            part += stream.readline()
+            if part.endswith(b"\n"):
+                yield part
+                part = b""
+            elif last_round:
+                return
+            else:
+                time.sleep(_POLL_SECONDS)
+
+
+class MessageReader(dg.PipesMessageReader):
+    """Reads one trainer's messages from a temporary file.
+
+    Dagster's own reader takes half a line for a message when it looks while the trainer writes; it then dies with a
+    traceback and all later messages are lost.
+    """
+
+    @contextmanager
+    def read_messages(self, handler: Any) -> Iterator[dict[str, str]]:
+        """Hand on messages as they come; yield where the trainer must write them."""
+        ended = threading.Event()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "messages"
+            path.touch()
+
+            def hand_on() -> None:
+                for line in whole_lines(path, ended.is_set):
+                    handler.handle_message(json.loads(line))
+
+            thread = threading.Thread(target=hand_on, name="trainer-messages", daemon=True)
+            thread.start()
+            try:
+                yield {"path": str(path)}
+            finally:
+                ended.set()
+                thread.join()
+
+    def no_messages_debug_text(self) -> str:
+        """Say where messages were looked for."""
+        return "Looked for messages in a temporary file."
 
     @property
     def expected_writer_count(self) -> int:
@@ -53,7 +114,7 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
             dg.open_pipes_session(
                 context=context,
                 context_injector=dg.PipesTempFileContextInjector(),
-                message_reader=_MessageReader(),
+                message_reader=MessageReader(),
             ) as session,
         ):
             environment = {**_without_secrets(os.environ), **plan.env, **session.get_bootstrap_env_vars()}

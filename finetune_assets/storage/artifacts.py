@@ -57,6 +57,10 @@ class Artifact:
         """Content digest (64 hex digits): equal content, equal digest, on every machine."""
         return str(self.manifest["digest"])
 
+    def has_file(self, name: str) -> bool:
+        """Tell whether the manifest lists a file, given its path inside the artifact."""
+        return name in self.manifest["files"]
+
     def file(self, name: str) -> Path:
         """Return the path of a file that the manifest lists.
 

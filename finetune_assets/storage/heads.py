@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -70,6 +70,18 @@ def version_history(db: Database, task: str, namespace: str) -> list[Head]:
     )
     with db.reading() as session:
         return [_head(row, restored_from) for row, restored_from in session.execute(query)]
+
+
+def namespaces(db: Database, task: str) -> list[tuple[str, int]]:
+    """Return the namespaces in which a task has versions, with their number of versions; sorted by name."""
+    query = (
+        select(DatasetVersionRow.namespace, func.count())
+        .where(DatasetVersionRow.task == task)
+        .group_by(DatasetVersionRow.namespace)
+        .order_by(DatasetVersionRow.namespace)
+    )
+    with db.reading() as session:
+        return [(name, count) for name, count in session.execute(query)]
 
 
 def advance_head(

@@ -1,7 +1,8 @@
 """Classification: one text (and photos), one label of a taxonomy, answered as compact JSON.
 
 Here belongs the task type. Its section of a defs.yaml is in `task_types/classification_config.py`, the fields of each
-shape of taxonomy are in `task_types/shapes.py`, the short way of batches is in `task_types/classification_rows.py`.
+shape of taxonomy are in `task_types/shapes.py`, the short way of batches is in `task_types/classification_rows.py`, the
+marks of answers are in `task_types/classification_marks.py`.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from finetune_assets.datasets.taxonomies.nodes import tidy
 from finetune_assets.datasets.taxonomies.taxonomy import Fault, Taxonomy
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Example, Message, PlainExample, RawRecord, Rejection
+from finetune_assets.records.measure import Marks, Measure
 from finetune_assets.records.task_type import ParsedAnswer
 from finetune_assets.task_types.answers import find_object
 from finetune_assets.task_types.classification_config import ClassificationConfig as ClassificationConfig
+from finetune_assets.task_types.classification_marks import mark_labels, measures_of
 from finetune_assets.task_types.classification_rows import PlainRows
 from finetune_assets.task_types.labels import LabelRules, join
 from finetune_assets.task_types.photos import PhotoFault, read_photos
@@ -314,6 +317,19 @@ class ClassificationTask:
             return ParsedAnswer(False, problem="unknown_label")
         value = dict(zip(self.target_keys.values(), path, strict=True)) | self.taxonomy.describe(path)
         return ParsedAnswer(True, path, value)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """`exact`, the primary one, and each level by its name."""
+        return measures_of(self.label_levels)
+
+    def parse_for(self, example: Example, text: str) -> ParsedAnswer:  # noqa: ARG002 -- no example changes the rule
+        """Read the answer to one example, as `parse` does."""
+        return self.parse(text)
+
+    def mark(self, examples: Sequence[Example], answers: Sequence[ParsedAnswer]) -> list[Marks]:
+        """Mark answers, row by row; see `task_types/classification_marks.py`."""
+        return mark_labels(self.label_levels, examples, answers)
 
     def prompt_manifest(self) -> dict[str, Any]:
         """Return the task's half of what `datasets.render.template_hash` covers: the wording and the answer's keys."""

@@ -7,7 +7,7 @@ what people wrote.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -100,8 +100,9 @@ class Prompt:
         Returns:
             The turns, system first where there is one, or why the record cannot be asked about.
         """
-        if self._single and (quick := self._quick(fields, *self._single)):
-            return quick
+        return self.messages_of_batch((fields,))[0]
+
+    def _messages(self, fields: Mapping[str, Any]) -> list[Message] | FieldFault:
         texts: dict[str, str] = {}
         for name in self.fields:
             text = self._text(name, fields.get(name))
@@ -112,18 +113,27 @@ class Prompt:
         pieces[1::2] = [texts[name] for name in pieces[1::2]]
         return [*self._opening, {"role": "user", "content": neutralise("".join(pieces))}]
 
+    def messages_of_batch(self, batch: Sequence[Mapping[str, Any]]) -> list[list[Message] | FieldFault]:
+        """Ask about many records; each is asked as `messages` asks it."""
+        if not self._single:
+            return [self._messages(fields) for fields in batch]
+        name, before, after = self._single
+        opening = self._opening
+        found: list[list[Message] | FieldFault] = []
+        for fields in batch:
+            value = fields.get(name)
+            # Plain ASCII text can be neither a wrong type nor half a character.
+            if type(value) is str and value.isascii() and (text := value.strip()):
+                found.append([*opening, {"role": "user", "content": neutralise(before + text + after)}])
+            else:
+                found.append(self._messages(fields))
+        return found
+
     @cached_property
     def _single(self) -> tuple[str, str, str] | None:
         """The one field of the user prompt and the text around it; None where it has several."""
         several = len(self._pieces) != 3 or self._pieces[1] in self.whole_numbers
         return None if several else (self._pieces[1], self._pieces[0], self._pieces[2])
-
-    def _quick(self, fields: Mapping[str, Any], name: str, before: str, after: str) -> list[Message] | None:
-        """Ask with one field of plain ASCII text, which can be neither a wrong type nor half a character."""
-        value = fields.get(name)
-        if type(value) is not str or not value.isascii() or not (text := value.strip()):
-            return None
-        return [*self._opening, {"role": "user", "content": neutralise(before + text + after)}]
 
     def _text(self, name: str, value: Any) -> str | FieldFault:
         if name in self.whole_numbers and not _is_whole_number(value):

@@ -1,7 +1,8 @@
 """The task type `question_answering`: questions with free-text answers, alone, with a context, or within conversations.
 
 Here belongs how an exchange becomes an example: cleaning, prompt, language, stratum. The shapes of records are the
-business of `question_records.py`.
+business of `question_records.py`, the section of a defs.yaml of `question_answering_config.py`, the marks of answers of
+`question_answering_marks.py`.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from finetune_assets.datasets.cleaning import CleaningConfig, clean
-from finetune_assets.datasets.languages import UNDETERMINED, detect_language
+from finetune_assets.datasets.cleaning import clean
+from finetune_assets.datasets.languages import UNDETERMINED, rate_language
 from finetune_assets.datasets.render import neutralise
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Example, Message, RawRecord, Rejection
+from finetune_assets.records.measure import Marks, Measure
 from finetune_assets.records.task_type import ParsedAnswer
 from finetune_assets.task_types.prompts import FieldFault, Prompt, PromptConfig, build_prompt, text_of
+from finetune_assets.task_types.question_answering_config import QuestionAnsweringConfig as QuestionAnsweringConfig
+from finetune_assets.task_types.question_answering_marks import MEASURES, mark_answers
 from finetune_assets.task_types.question_parts import (
     NAME,
     facts_of,
@@ -37,50 +41,6 @@ LEVELS = ("topic",)
 NO_STRATUM = "question"
 
 _MAX_LABEL = 80
-
-
-class QuestionPromptConfig(PromptConfig):
-    """The wording of the question, with and without a context."""
-
-    system: str = Field(
-        default="Answer the question.",
-        description="System prompt, taken literally; a record's own system turn takes its place. Empty for models "
-        "whose chat template takes no system turn.",
-    )
-    user_with_context: str = Field(
-        default="{question}\n\n{context}",
-        min_length=1,
-        description="User prompt for records with a context (or an instruction's input); {field} stands for a "
-        "canonical field. `user` is for those without.",
-    )
-
-
-class QuestionAnsweringConfig(BaseModel):
-    """What a defs.yaml says about a task of questions and answers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    aliases: dict[str, list[str]] = Field(
-        default_factory=dict,
-        description="Canonical field name to the names it may have in records and live requests, best first; replaces "
-        "the default list of that field, and may declare further fields.",
-    )
-    prompt: QuestionPromptConfig = Field(
-        default_factory=QuestionPromptConfig, description="The wording of the question."
-    )
-    cleaning: CleaningConfig = Field(
-        default_factory=CleaningConfig, description="What is done to texts, in training and in live questions alike."
-    )
-    languages: list[str] = Field(
-        default_factory=list,
-        description="Languages that take part, as ISO 639-1 codes such as en; records found to be in another one are "
-        "left out, those too short to tell stay. Empty takes all.",
-    )
-    stratum: list[str] = Field(
-        default=["category", "topic", "tags"],
-        description="Fields whose value divides the records for the split and the statistics, the first that a record "
-        "has; without any, its language. Fields with a value of its own for almost every record divide nothing.",
-    )
 
 
 @dataclass(frozen=True)
@@ -234,7 +194,7 @@ class QuestionAnsweringTask:
     def _example(
         self, record: RawRecord, fields: Mapping[str, Any], item_id: str, exchange: Exchange, changes: Sequence[str]
     ) -> Example | Rejection:
-        language = detect_language(f"{exchange.question}\n{exchange.answer}")
+        language = self._language(exchange)
         if self.config.languages and language not in (*self.config.languages, UNDETERMINED):
             wanted = ", ".join(self.config.languages)
             return rejection_of(record, fields, item_id, FieldFault("question", "other_language", language, wanted))
@@ -253,6 +213,12 @@ class QuestionAnsweringTask:
             groups=groups_of(exchange, item_id),
             facts=facts_of(exchange, fields, language, changes) | self._rejected(fields),
         )
+
+    def _language(self, exchange: Exchange) -> str:
+        """Return the exchange's language; undetermined where one that takes no part is not sure enough."""
+        language, confidence = rate_language(f"{exchange.question}\n{exchange.answer}")
+        doubtful = self.config.languages and language not in self.config.languages
+        return UNDETERMINED if doubtful and confidence < self.config.language_confidence else language
 
     def _canonical(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields by canonical name; of several names the first that holds something counts."""
@@ -316,6 +282,19 @@ class QuestionAnsweringTask:
             if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
                 return " ".join(str(value).split())[:_MAX_LABEL]
         return language if language != UNDETERMINED else NO_STRATUM
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What answers are scored by; the first is the primary one."""
+        return MEASURES
+
+    def parse_for(self, example: Example, text: str) -> ParsedAnswer:  # noqa: ARG002 -- no example changes the rule
+        """Read the answer to one example, as `parse` does."""
+        return self.parse(text)
+
+    def mark(self, examples: Sequence[Example], answers: Sequence[ParsedAnswer]) -> list[Marks]:
+        """Mark answers, row by row; see `task_types/question_answering_marks.py`."""
+        return mark_answers(examples, answers)
 
     def prompt_manifest(self) -> dict[str, Any]:
         """Return what decides a prompt's text: the wordings and the cleaning."""

@@ -3,7 +3,8 @@
 Here belong the field names, the shapes and the rules for conversations. Cleaning, prompts and examples are the business
 of `question_answering.py`. The rules, each with a test:
 
-- a conversation gives one exchange for each answer, with all earlier turns as its history;
+- a conversation gives one exchange for each answer, with all earlier turns as its history; a context beside it stands
+  with the question that is asked last, in training as in live requests;
 - turns of one speaker in a row are joined by a blank line; system turns count at the beginning only;
 - a greeting before the first question is left out, and so is a question that nobody answered at the end;
 - an unknown role, a blank turn, content that is no text, or a conversation without any answer rejects the whole record:
@@ -22,7 +23,7 @@ from finetune_assets.task_types.prompts import FieldFault, text_of
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "record_id": ("record_id", "id", "questionId", "question_id", "conversation_id"),
     "question": ("question", "Question", "Questions", "instruction", "prompt", "query"),
-    "answer": ("answer", "Answer", "Answers", "output", "response", "completion"),
+    "answer": ("answer", "Answer", "Answers", "output", "response", "completion", "chosen"),
     "context": ("context", "Context", "input"),
     "messages": ("messages", "conversations", "conversation", "turns"),
     "system": ("system", "system_prompt"),
@@ -97,9 +98,11 @@ def _of_conversation(fields: Mapping[str, Any]) -> list[Exchange] | FieldFault:
     if isinstance(turns, FieldFault):
         return turns
     system, spoken = split_system(turns)
-    first = _optional_text(fields, "system")
+    first, context = _optional_text(fields, "system"), _optional_text(fields, "context")
     if isinstance(first, FieldFault):
         return first
+    if isinstance(context, FieldFault):
+        return context
     if any(turn["role"] == "system" for turn in spoken):
         return FieldFault("messages", "turn_order", "a system turn amid the conversation", "system turns first")
     if spoken and spoken[0]["role"] == "assistant":
@@ -111,7 +114,7 @@ def _of_conversation(fields: Mapping[str, Any]) -> list[Exchange] | FieldFault:
             "messages", "unanswered", "no question with an answer", "a user turn before an assistant turn"
         )
     return [
-        Exchange("chat", spoken[at]["content"], spoken[at + 1]["content"], "", system or first, tuple(spoken[:at]))
+        Exchange("chat", spoken[at]["content"], spoken[at + 1]["content"], context, system or first, tuple(spoken[:at]))
         for at in range(0, len(spoken), 2)
     ]
 

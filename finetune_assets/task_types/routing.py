@@ -6,7 +6,7 @@ answer looks like is the business of its form: `routing_traces.py`, `routing_cal
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +20,14 @@ from finetune_assets.datasets.tools import Tool, ToolConfig, catalogue
 from finetune_assets.datasets.traces.config import TraceRulesConfig
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Example, Message, RawRecord, Rejection
+from finetune_assets.records.measure import Marks, Measure
 from finetune_assets.records.task_type import ParsedAnswer
 from finetune_assets.task_types.fields import ask_fault, canonical_fields, record_id_of
 from finetune_assets.task_types.prompts import FieldFault, Prompt, PromptConfig, build_prompt
 from finetune_assets.task_types.rejections import Rejecter
 from finetune_assets.task_types.routing_calls import Calls
 from finetune_assets.task_types.routing_forms import QUERY, TOOLS, Form, Unusable
+from finetune_assets.task_types.routing_marks import MARKERS, mark_routes
 from finetune_assets.task_types.routing_route import OneRoute
 from finetune_assets.task_types.routing_traces import Traces
 from finetune_assets.task_types.shapes import Shape
@@ -251,6 +253,19 @@ class RoutingTask:
     def parse(self, text: str) -> ParsedAnswer:
         """Read a model's answer, out of a code fence or prose where need be. Never raises."""
         return self.form.parse(text)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What answers are scored by, as the records are; the first is the primary one."""
+        return MARKERS[self.config.records][0]
+
+    def parse_for(self, example: Example, text: str) -> ParsedAnswer:
+        """Read the answer to one example; calls are held against the tools that its question offers."""
+        return self.form.parse_for(example, text) if isinstance(self.form, Calls) else self.form.parse(text)
+
+    def mark(self, examples: Sequence[Example], answers: Sequence[ParsedAnswer]) -> list[Marks]:
+        """Mark answers, row by row; see `task_types/routing_marks.py`."""
+        return mark_routes(self.config.records, examples, answers)
 
     def prompt_manifest(self) -> dict[str, Any]:
         """Return the task's half of what `datasets.render.template_hash` covers: wording, answer and catalogue."""

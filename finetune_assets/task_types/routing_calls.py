@@ -15,7 +15,9 @@ import orjson
 from finetune_assets.datasets.normalise import normalise_text
 from finetune_assets.datasets.tools import Tool, read_tools
 from finetune_assets.records.digests import digest_of_text
+from finetune_assets.records.example import Example
 from finetune_assets.records.task_type import ParsedAnswer
+from finetune_assets.task_types.answers import find_list
 from finetune_assets.task_types.prompts import FieldFault, text_of
 from finetune_assets.task_types.routing_answers import compact_json, parse_calls
 from finetune_assets.task_types.routing_forms import (
@@ -30,6 +32,9 @@ from finetune_assets.task_types.routing_forms import (
 )
 
 NO_CALL = "no_call"
+_MAX_LISTS = 20
+# A call whose arguments stood under a name that nobody reads would teach to call without any.
+_ARGUMENT_NAMES = ("arguments", "parameters", "args", "input")
 
 
 @dataclass(frozen=True)
@@ -105,11 +110,40 @@ class Calls:
 
         Problems: `not_json`, `not_a_list`, `invalid_call`, `unknown_tool`, `invalid_arguments`.
         """
-        calls, problem = parse_calls(text, self.tools)
+        return self._parsed(text, self.tools)
+
+    def parse_for(self, example: Example, text: str) -> ParsedAnswer:
+        """Read the answer to one example, against the catalogue or else the tools that its question offers."""
+        return self._parsed(text, self.tools or _tools_in(example))
+
+    def _parsed(self, text: str, tools: Mapping[str, Tool]) -> ParsedAnswer:
+        calls, problem = parse_calls(text, tools)
         if calls is None:
             return ParsedAnswer(False, problem=problem)
         label = (" + ".join(call["tool"] for call in calls) or NO_CALL) if self.tools else _by_count(calls)
         return ParsedAnswer(True, (label,), {"calls": calls})
+
+
+def _tools_in(example: Example) -> dict[str, Tool]:
+    """Return the tools that stand in an example's question, by name.
+
+    Returns:
+        Empty where no list of tools with all the right calls' tools can be found: then no call can be held against it.
+    """
+    asked = next((turn["content"] for turn in reversed(example.messages) if turn["role"] == "user"), "")
+    wanted = example.facts.get("tools")
+    names = {name for name in wanted if isinstance(name, str)} if isinstance(wanted, list) else set()
+    place = asked.find("[")
+    for _ in range(_MAX_LISTS):
+        # The query before the tools may hold a list of objects of its own; the right one offers what is called.
+        found, _problem = find_list(asked[place:]) if place >= 0 else (None, "")
+        if found is None:
+            break
+        tools = read_tools(found)
+        if isinstance(tools, list) and names <= {tool.name for tool in tools}:
+            return {tool.name: tool for tool in tools}
+        place = asked.find("[", place + 1)
+    return {}
 
 
 def _by_count(calls: Sequence[Any]) -> str:
@@ -142,7 +176,7 @@ def _call(item: Any, tools: Mapping[str, Tool], place: str) -> dict[str, Any] | 
     if isinstance(allowed := inner.get("arguments_allowed"), Mapping):
         arguments: Any = first_allowed(allowed, tool.required)
     else:
-        arguments = _arguments(inner.get("arguments"))
+        arguments = _arguments(next((inner[name] for name in _ARGUMENT_NAMES if inner.get(name) is not None), None))
     if not isinstance(arguments, Mapping):
         return FieldFault(place, "invalid_call", "other arguments", "an object, its JSON text, or pairs")
     if (fault := tool.argument_fault(arguments)) is not None:

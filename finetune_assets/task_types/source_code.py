@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from finetune_assets.datasets.code.model import CodeFile
 from finetune_assets.datasets.code.prose import mask_addresses
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Example, Message, RawRecord, Rejection
+from finetune_assets.records.measure import Marks, Measure
 from finetune_assets.records.task_type import ParsedAnswer
 from finetune_assets.task_types.answers import find_object
 from finetune_assets.task_types.fields import ask_fault, canonical_fields
@@ -31,6 +32,7 @@ from finetune_assets.task_types.prompts import FieldFault, Prompt, build_prompt,
 from finetune_assets.task_types.source_code_answers import TEMPLATE_KEYS
 from finetune_assets.task_types.source_code_config import SourceCodeConfig, Strategy
 from finetune_assets.task_types.source_code_examples import FileWork, fenced, language_title, rejection, specification
+from finetune_assets.task_types.source_code_marks import MEASURES, mark_code, strategy_of
 
 NAME = "source_code"
 SCHEMA = "source_code/1"
@@ -242,12 +244,13 @@ class SourceCodeTask:
         ]
         return next((answer for answer in answers if answer.valid), answers[-1])
 
-    def parse_as(self, strategy: str, text: str) -> ParsedAnswer:
+    def parse_as(self, strategy: str, text: str, language: str | None = None) -> ParsedAnswer:
         """Read a model's answer to one kind of question. Never raises.
 
         Args:
             strategy: explanation and review want text, generation code that parses, template a JSON object.
             text: what the model wrote.
+            language: the language that code must parse in; None allows any of the task's.
         """
         if not text.strip():
             return ParsedAnswer(False, problem="blank")
@@ -260,10 +263,28 @@ class SourceCodeTask:
             )
         if strategy == "generation":
             code = code_in(text)
-            if any(parses(language, code) for language in self.config.languages.values()):
+            known = self.config.languages
+            if any(parses(grammar, code) for grammar in ([known[language]] if language in known else known.values())):
                 return ParsedAnswer(True, value={"strategy": strategy, "code": code})
             return ParsedAnswer(False, problem="syntax_error")
         return ParsedAnswer(True, value={"strategy": strategy, "answer": text.strip()})
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What answers are scored by; the first is the primary one."""
+        return MEASURES
+
+    def parse_for(self, example: Example, text: str) -> ParsedAnswer:
+        """Read the answer to one example: by what it asks for, and code in its own language."""
+        language = example.facts.get("code_language")
+        return self.parse_as(strategy_of(example), text, language if isinstance(language, str) else None)
+
+    def mark(self, examples: Sequence[Example], answers: Sequence[ParsedAnswer]) -> list[Marks]:
+        """Mark answers, row by row; see `task_types/source_code_marks.py`."""
+        targets = [
+            code_in(example.target) if strategy_of(example) == "generation" else example.target for example in examples
+        ]
+        return mark_code(examples, answers, targets)
 
     def prompt_manifest(self) -> dict[str, Any]:
         """Return the task's half of what `datasets.render.template_hash` covers: the wording and how it is chosen."""

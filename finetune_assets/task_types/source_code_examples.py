@@ -188,9 +188,7 @@ def language_title(language: str) -> str:
 
 def _has_control_token(target: str) -> bool:
     """True when an answer holds what a chat template would take for its own sign, or U+0000."""
-    # `<S>` is a type parameter: no tokenizer spells the start of a sequence with a capital.
-    plain = target.replace("<S>", "")
-    return neutralise(plain) != plain or "\0" in plain
+    return neutralise(target) != target or "\0" in target
 
 
 def _folded(code: str) -> str:

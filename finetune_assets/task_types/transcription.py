@@ -1,121 +1,42 @@
 """Transcription: a recogniser's transcript in, the corrected transcript out.
 
-Here belong the section `transcription:` of a defs.yaml and the task type that it makes. Records are error cases of a
-recogniser: what it wrote, what a person corrected it to, which errors they named. Records are read in
-`task_types/transcription_cases.py`; the error detector is in `datasets/transcripts/`, error rates in
-`records/word_errors.py`.
+Here belongs the task type; its section of a defs.yaml is in `task_types/transcription_config.py`. Records are error
+cases of a recogniser: what it wrote, what a person corrected it to, which errors they named. Records are read in
+`task_types/transcription_cases.py`, answers marked in `task_types/transcription_marks.py`; the error detector is in
+`datasets/transcripts/`, error rates in `records/word_errors.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ValidationError
 
 from finetune_assets.datasets.normalise import content_key, normalise_text
 from finetune_assets.datasets.render import neutralise
-from finetune_assets.datasets.transcripts.error_detector import DetectorConfig, detect_errors
+from finetune_assets.datasets.transcripts.error_detector import detect_errors
 from finetune_assets.records.digests import digest_of_text
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Attachment, Example, Message, RawRecord, Rejection
+from finetune_assets.records.measure import Marks, Measure
 from finetune_assets.records.task_type import ParsedAnswer
-from finetune_assets.records.transcript_text import DEFAULT_NORMALISER, NORMALISERS, white_space
+from finetune_assets.records.transcript_text import white_space
 from finetune_assets.records.word_errors import character_edits, word_edits
 from finetune_assets.task_types.fields import ask_fault, canonical_fields
-from finetune_assets.task_types.prompts import FieldFault, Prompt, PromptConfig, build_prompt
+from finetune_assets.task_types.prompts import FieldFault, Prompt, build_prompt
 from finetune_assets.task_types.rejections import Rejecter
 from finetune_assets.task_types.transcription_audio import read_audio
 from finetune_assets.task_types.transcription_cases import CASE, ErrorCase, read_case
+from finetune_assets.task_types.transcription_config import TranscriptionConfig as TranscriptionConfig
+from finetune_assets.task_types.transcription_marks import MEASURES, mark_transcripts
 
 NAME = "transcription"
 SCHEMA = "transcription/1"
 ERROR_TYPE = "error_type"
-
-
-class TranscriptionPromptConfig(PromptConfig):
-    """The wording of the question."""
-
-    system: str = Field(
-        default="Correct the transcript.",
-        description="System prompt, taken literally; empty for models whose chat template takes no system turn.",
-    )
-
-    @field_validator("list_labels")
-    @classmethod
-    def _no_labels(cls, value: bool) -> bool:
-        if value:
-            raise ValueError("a transcript has no list of legal answers")
-        return value
-
-
-class TranscriptionConfig(BaseModel):
-    """What a defs.yaml says about a transcription task."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    aliases: dict[str, list[str]] = Field(
-        default_factory=dict,
-        description="Canonical field name to the names it may have in records and live requests, best first; replaces "
-        "the default list of that field, and may declare further fields.",
-    )
-    prompt: TranscriptionPromptConfig = Field(
-        default_factory=TranscriptionPromptConfig, description="The wording of the question."
-    )
-    normaliser: str = Field(
-        default=DEFAULT_NORMALISER,
-        description="Spelling rule, with its version, by which word and character errors are counted: basic_english/1 "
-        "folds case and drops punctuation, white_space/1 changes nothing but white space.",
-    )
-    min_error_score: float = Field(
-        default=0.5,
-        ge=0.0,
-        le=1.0,
-        description="Records that state a lower error_score are set aside as `low_error_score`; records that state "
-        "none are kept.",
-    )
-    include_uncorrected: bool = Field(
-        default=False,
-        description="Keep records without a correction as examples of nothing to correct, where neither the record "
-        "nor the detector names an error. All others without one are set aside as `uncorrected`: a transcript that may "
-        "be wrong is never a target.",
-    )
-    error_types: list[str] = Field(
-        default_factory=list,
-        description="Legal error types; a record that names another one is rejected. Empty allows any.",
-    )
-    max_characters: int = Field(
-        default=10_000,
-        ge=1,
-        le=1_000_000,
-        description="Longest transcript or correction in characters; bounds the time of the alignment.",
-    )
-    tie_corrections: bool = Field(
-        default=True,
-        description="Keep records with equal corrections in one split, as when several speakers read one sentence.",
-    )
-    attach_audio: bool = Field(
-        default=False,
-        description="Send the recording with the question, for models that listen: each recording is then an example "
-        "of its own. Without it, equal transcripts are one question, whatever their recordings.",
-    )
-    audio_folder: str = Field(
-        default=".",
-        description="Folder of local recordings, relative to the task's folder; none outside it is attached.",
-    )
-    detector: DetectorConfig = Field(
-        default_factory=DetectorConfig, description="Limits and confidences of the error detector."
-    )
-
-    @field_validator("normaliser")
-    @classmethod
-    def _known_normaliser(cls, value: str) -> str:
-        if value not in NORMALISERS:
-            raise ValueError(f"expected one of {', '.join(NORMALISERS)}")
-        return value
 
 
 @dataclass(frozen=True)
@@ -322,6 +243,19 @@ class TranscriptionTask:
         if not transcript:
             return ParsedAnswer(False, problem="empty_answer")
         return ParsedAnswer(True, value={"corrected_transcript": transcript})
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What answers are scored by; the first is the primary one."""
+        return MEASURES
+
+    def parse_for(self, example: Example, text: str) -> ParsedAnswer:  # noqa: ARG002 -- no example changes the rule
+        """Read the answer to one example, as `parse` does."""
+        return self.parse(text)
+
+    def mark(self, examples: Sequence[Example], answers: Sequence[ParsedAnswer]) -> list[Marks]:
+        """Mark answers, row by row, by the task's normaliser; see `task_types/transcription_marks.py`."""
+        return mark_transcripts(examples, answers, normaliser=self.config.normaliser)
 
     def prompt_manifest(self) -> dict[str, Any]:
         """Return the task's half of what `datasets.render.template_hash` covers: the wording."""

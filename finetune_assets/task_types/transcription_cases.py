@@ -11,6 +11,9 @@ from finetune_assets.task_types.fields import flat_texts, number_of, record_id_o
 from finetune_assets.task_types.prompts import FieldFault, text_of
 from finetune_assets.task_types.shapes import Shape
 
+_SECONDS = ("duration_seconds", "audio_seconds", "duration_s", "duration", "audio_duration")
+_CONFIDENCE = ("model_confidence", "confidence")
+
 CASE = Shape(
     levels=("error_type",),
     id_field="case_id",
@@ -41,12 +44,12 @@ CASE = Shape(
         "metadata": ("metadata",),
         "timestamp": ("timestamp", "created_at", "createdAt"),
         "speaker_id": ("speaker_id", "speakerId", "speaker"),
+        "duration_seconds": _SECONDS,
+        "model_confidence": _CONFIDENCE,
     },
 )
 """The fields of an error case. There is no label to read: it follows from the error types or from the alignment."""
 
-_SECONDS = ("duration_seconds", "audio_seconds", "duration_s", "duration", "audio_duration")
-_CONFIDENCE = ("model_confidence", "confidence")
 _LONGEST_SECONDS = 1e7
 
 
@@ -98,8 +101,8 @@ def read_case(fields: Mapping[str, Any], source: SourceRef, max_characters: int)
         "audio": _audio(fields.get("audio_path")),
         "error_types": flat_texts("error_types", fields.get("error_types")),
         "error_score": number_of("error_score", fields.get("error_score"), 0, 1),
-        "seconds": number_of("metadata", _first(metadata, _SECONDS), 0, _LONGEST_SECONDS),
-        "model_confidence": number_of("metadata", _first(metadata, _CONFIDENCE), 0, 1),
+        "seconds": _number(fields, "duration_seconds", metadata, _SECONDS, _LONGEST_SECONDS),
+        "model_confidence": _number(fields, "model_confidence", metadata, _CONFIDENCE, 1),
     }
     fault = next((part for part in parts.values() if isinstance(part, FieldFault)), None)
     return fault or ErrorCase(**parts)
@@ -126,5 +129,11 @@ def _audio(value: Any) -> str | FieldFault:
     return text_of("audio_path", path)
 
 
-def _first(metadata: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    return next((metadata[name] for name in names if metadata.get(name) is not None), None)
+def _number(
+    fields: Mapping[str, Any], own: str, metadata: Mapping[str, Any], names: tuple[str, ...], high: float
+) -> float | FieldFault | None:
+    """Return a number of the record itself, else of its metadata."""
+    if fields.get(own) is not None:
+        return number_of(own, fields[own], 0, high)
+    found = next((metadata[name] for name in names if metadata.get(name) is not None), None)
+    return number_of("metadata", found, 0, high)

@@ -13,8 +13,9 @@ EMBEDDED = "embedded"
 EMBEDDED_LEARNING_RATE = 1.5e-3
 HUB_LEARNING_RATE = 2e-4
 # Settings that change what is shown or how often the run can be resumed, never the weights.
-_NOT_IDENTITY = frozenset({"checkpoint_every", "keep_checkpoints", "report_to"})
+_NOT_IDENTITY = frozenset({"checkpoint_every", "keep_checkpoints", "report_to", "variants"})
 
+VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 ModuleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]+$")]
 
 
@@ -100,6 +101,27 @@ class TuningConfig(BaseModel):
         default=(), description="Experiment trackers to write to, where they are installed."
     )
 
+    variants: dict[VariantName, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Several adapters side by side: for each a name and the settings that differ from this section. "
+        "The best on the validation rows is judged on the test rows.",
+    )
+
+    @model_validator(mode="after")
+    def _variants_are_settings(self) -> Self:
+        for name, settings in self.variants.items():
+            if "variants" in settings:
+                raise ValueError(f"variants.{name}: a variant has no variants of its own")
+        self.by_variant()
+        return self
+
+    def by_variant(self) -> dict[str, TuningConfig]:
+        """Return every variant with its whole settings; without variants the section itself under the name ""."""
+        if not self.variants:
+            return {"": self}
+        own = self.model_dump(mode="json", exclude={"variants"}, exclude_unset=True)
+        return {name: TuningConfig.model_validate(_merged(own, settings)) for name, settings in self.variants.items()}
+
     @model_validator(mode="after")
     def _revision_needs_a_hub_id(self) -> Self:
         if self.revision is not None and self.is_embedded:
@@ -112,6 +134,11 @@ class TuningConfig(BaseModel):
     def is_embedded(self) -> bool:
         """Whether the base is the project's own small model."""
         return self.base_model == EMBEDDED
+
+    @property
+    def needs_embedded(self) -> bool:
+        """Whether any variant's base is the project's own small model."""
+        return any(config.is_embedded for config in self.by_variant().values())
 
     @property
     def peak_learning_rate(self) -> float:
@@ -128,3 +155,12 @@ class TuningConfig(BaseModel):
         data = self.model_dump(mode="json", exclude=set(_NOT_IDENTITY))
         data["learning_rate"] = self.peak_learning_rate
         return data
+
+
+def _merged(own: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings laid over others, section by section."""
+    merged = dict(own)
+    for name, value in settings.items():
+        below = merged.get(name)
+        merged[name] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged

@@ -51,7 +51,7 @@ class BaseModelConfig(BaseModel):
     layers: int = Field(default=4, ge=1, le=64, description="Transformer blocks; two cannot compose a triple label.")
     heads: int = Field(default=4, ge=1, le=64, description="Attention heads; hidden must be a multiple.")
     intermediate: int = Field(default=384, ge=16, le=16384, description="Width of the gated feed-forward layer.")
-    positions: int = Field(default=1024, ge=64, le=131072, description="Longest text in tokens.")
+    positions: int = Field(default=2048, ge=64, le=131072, description="Longest text in tokens.")
     window: int = Field(default=128, ge=16, le=4096, description="Tokens in one training window.")
     batch_size: int = Field(default=16, ge=1, le=1024, description="Windows in one optimizer step.")
     initial_deviation: float = Field(

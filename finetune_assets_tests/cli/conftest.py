@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from finetune_assets.cli.commands import app
 from finetune_assets.component import known_tasks
 from finetune_assets.lineage.raw_observations import read_source
-from finetune_assets.lineage.runtime import MAIN, TaskRun
+from finetune_assets.lineage.runtime import TaskRun, namespace_of
 from finetune_assets.lineage.settings import resolve
 from finetune_assets.lineage.uploaded_dataset import upload
 from finetune_assets.lineage.validated_splits import split_examples
@@ -69,20 +69,21 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "tasks" / "tools"
 
 
-def build(task: str, *, uploaded: bool = False) -> None:
+def build(task: str, *, uploaded: bool = False, limit: int = 0) -> None:
     """Make a task's next dataset version, as its assets do; no run, no checks."""
     spec = known_tasks(os.environ, wanted=task)[task]
+    options = RunOptions(limit=limit)
     home = Home(Path(os.environ["FINETUNE_HOME"])).ensure()
     run = TaskRun(
         task=task,
-        namespace=MAIN,
+        namespace=namespace_of(options),
         run_id="",
         artifacts=ArtifactStore(home.artifacts),
         database=Database.open(home.database_url),
         settings=resolve(spec, {}, os.environ),
         folder=Path(spec.folder),
         home=home,
-        options=RunOptions(),
+        options=options,
     )
     stages = {
         "raw_observations": lambda: read_source(run, print),

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from finetune_assets.datasets.split_files import read_assignments
+from finetune_assets.lineage import raw_observations
+from finetune_assets.records.errors import FinetuneError
 from finetune_assets.storage.artifacts import Artifact, ArtifactStore
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.heads import current_head
@@ -54,6 +56,31 @@ def test_versions_name_what_made_them(finetune: Finetune, tools: Path, grown: li
     assert table.code == 0
     assert "head" in table.out
     assert first["digest"][:12] in table.out
+
+
+def test_an_experiment_has_versions_of_its_own(finetune: Finetune, tools: Path, grown: list[dict[str, Any]]) -> None:
+    build(TASK, limit=60)
+    main = finetune("data", "versions", TASK)
+    assert [row["number"] for row in finetune("data", "versions", TASK, "--json").json()] == [1, 2]
+    name = next(word for word in main.out.split() if word.startswith("experiment-")).rstrip(":")
+    (row,) = finetune("data", "versions", TASK, "--namespace", name, "--json").json()
+    assert (row["namespace"], row["number"]) == (name, 1)
+    assert sum(row["splits"].values()) < 100
+    assert "main: 2 versions" in finetune("data", "versions", TASK, "--namespace", name).out
+    # An experiment starts from the head's assignments: it leaves rows out, and moves none.
+    found = finetune(
+        "data", "compare", TASK, "2", "1", "--namespace", name, "--older-namespace", "main", "--json"
+    ).json()
+    assert found["namespaces"] == ["main", name]
+    assert (found["counts"]["moved"], found["counts"]["added"]) == (0, 0)
+    assert found["counts"]["removed"] == 240 - sum(row["splits"].values())
+    assert name in finetune("data", "compare", TASK, "1", "1", "--namespace", name).out
+    for command in (["versions", TASK], ["compare", TASK, "1", "1"], ["show", TASK, "row-0"]):
+        said = finetune("data", *command, "--namespace", "experiment-gone")
+        assert said.code == 1
+        assert "experiment-gone" in said.error
+        assert f"main, {name}" in said.error or f"{name}, main" in said.error
+    assert "no such version" in finetune("data", "compare", TASK, "1", "2", "--namespace", name).error
 
 
 def test_comparing_names_every_kind_of_difference(finetune: Finetune, grown: list[dict[str, Any]]) -> None:
@@ -195,3 +222,23 @@ def test_a_download_is_what_was_uploaded(finetune: Finetune, tools: Path, tmp_pa
     assert said.code == 1
     assert "in the way" in said.error
     assert (tmp_path / "copy/chat/train.jsonl").read_text() == "mine"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/manifest.json").write_text('{"of": "something else"}')
+    assert "in the way" in finetune("data", "download", TASK, "--out", tmp_path / "other").error
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["manifest.json"]
+
+
+def test_a_source_that_changes_while_it_is_read_gives_no_version(finetune: Finetune, tools: Path) -> None:
+    real = raw_observations.ingest
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        summary = real(*arguments, **options)
+        with (tools / "data/rows.jsonl").open("a") as stream:
+            stream.write('{"id": "late", "text": "Appended.", "domain": "garden", "label": "spade"}\n')
+        return summary
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(raw_observations, "ingest", slow)
+        with pytest.raises(FinetuneError, match=r"changed while it was read at .*rows\.jsonl"):
+            build(TASK)
+    assert finetune("data", "versions", TASK, "--json").json() == []

@@ -10,6 +10,9 @@ import pytest
 
 from finetune_assets.cli.synthesis import Synthesis
 from finetune_assets.component import known_tasks
+from finetune_assets.datasets.build import build_splits
+from finetune_assets.datasets.config import DatasetConfig
+from finetune_assets.datasets.reading.ingest import ingest
 from finetune_assets.datasets.split_files import read_examples
 from finetune_assets.datasets.synthetic.router import valid_traces
 from finetune_assets_tests.cli.conftest import Finetune, build, rows_of, write_rows
@@ -110,3 +113,56 @@ def test_marked_rows_never_validate_or_test(finetune: Finetune, tools: Path, pla
     assert {row.origin for row in placed["test"]} == {"observed"}
     (found,) = finetune("data", "show", "tools", made[0].record_id, "--json").json()
     assert (found["origin"], found["split"]) == ("synthetic", "train")
+
+
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [
+        ("childcare", {"notes", "domain_id", "attribute_id", "progression_title"}),
+        ("speech", {"original_transcript", "corrected_transcript", "error_types"}),
+        ("java", {"path", "language", "text"}),
+    ],
+)
+def test_templates_of_the_other_task_types_keep_the_tasks_rules(
+    task: str, names: set[str], finetune: Finetune, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    asked = ("data", "synthesize", task, "--count", "25", "--template", "--out", path, "--json")
+    report = finetune(*asked).json()
+    assert (report["made"], report["given_up"]) == (25, [])
+    rows = read(path)
+    work = Synthesis(known_tasks({}, wanted=task)[task], {}, None)
+    assert all(work.check(row) == [] for row in rows)
+    assert all(row["synthetic"] is True and names <= set(row) for row in rows)
+    assert len({json.dumps({name: row[name] for name in names}, sort_keys=True) for row in rows}) == 25
+    asked = ("data", "synthesize", task, "--count", "30", "--template", "--out", tmp_path / "more.jsonl")
+    finetune(*asked)
+    assert read(tmp_path / "more.jsonl")[:25] == rows
+    assert _splits(work, path, tmp_path) == {"train"}
+
+
+def _splits(work: Synthesis, path: Path, folder: Path) -> set[str]:
+    """Build a dataset of nothing but these rows; return the splits that hold any."""
+    config = DatasetConfig.model_validate({"source": {"path": path.name}})
+    for name in ("raw", "out"):
+        (folder / name).mkdir()
+    ingest(config.source, folder, work.kind.aliases, folder / "raw")
+    build_splits(folder / "raw" / "records.jsonl", folder / "out", work.kind, config)
+    found = {split: list(read_examples(folder / "out", split)) for split in ("train", "validation", "test")}
+    assert {example.origin for examples in found.values() for example in examples} == {"synthetic"}
+    return {split for split, examples in found.items() if examples}
+
+
+def test_spoken_passages_are_misheard(finetune: Finetune, tmp_path: Path) -> None:
+    passages = tmp_path / "passages.txt"
+    passages.write_text(
+        "The two children wrote their names there. They heard the knight ring a bell for no one else.\n"
+    )
+    path = tmp_path / "rows.jsonl"
+    said = ("data", "synthesize", "speech", "--count", "2", "--template", "--passages", passages, "--out", path)
+    assert finetune(*said, "--json").json()["made"] == 2
+    assert [row["corrected_transcript"] for row in read(path)] == [
+        "The two children wrote their names there.",
+        "They heard the knight ring a bell for no one else.",
+    ]
+    assert all(row["original_transcript"] != row["corrected_transcript"] for row in read(path))

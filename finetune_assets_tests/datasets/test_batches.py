@@ -176,3 +176,31 @@ def test_a_row_is_read_back_by_its_number(tmp_path: Path) -> None:
         assert [rows.row(n) for n in reversed(range(50))] == found[::-1]
         assert [rows.keys[n].hex() for n in rows.key_of] == [row.facts()["content_key"] for row in found]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("mark", "origin"),
+    [
+        *[(mark, "synthetic") for mark in (True, 1, 1.0, "true", " TRUE ", "1", "yes")],
+        *[(mark, "observed") for mark in (False, 0, None, "", "false", "no", 2)],
+    ],
+)
+def test_every_spelling_of_the_mark_keeps_a_made_row_out_of_evaluation(mark: object, origin: str) -> None:
+    lines = [line_of(1, {"id": "a", "text": "Ana ran.", "label": LABELS[0], "synthetic": mark})]
+    batch = prepare_batch(lines, FakeTask(), CONFIG)
+    assert [traits.origin for traits in batch.traits] == [origin]
+
+
+class Silent(FakeTask):
+    """Makes nothing of some records, which no task type should."""
+
+    def examples(self, record: RawRecord) -> list[Example | Rejection]:
+        return [] if record.fields["text"] == "lost" else super().examples(record)
+
+
+def test_a_record_of_which_nothing_was_made_is_not_lost() -> None:
+    texts = ["Ana ran.", "lost", "Ben sat."]
+    lines = [line_of(n, {"id": f"r{n}", "text": text, "label": LABELS[0]}) for n, text in enumerate(texts)]
+    batch = prepare_batch(lines, Silent(), CONFIG)
+    assert (batch.read, batch.made, len(batch)) == (3, 3, 2)
+    assert [(item.reason, item.source.line) for item in batch.rejections] == [("no_example", 1)]

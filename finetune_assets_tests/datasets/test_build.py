@@ -271,7 +271,14 @@ def test_nothing_to_train_on_is_one_line(tmp_path: Path) -> None:
     rows = [{"id": str(number), "text": f"t {number}", "label": "Maths"} for number in range(5)]
     with pytest.raises(FinetuneError, match=r"no training rows are left .* unknown_label 5") as caught:
         build(tmp_path, rows)
-    assert "Mend: " in str(caught.value)
+    assert "Mend: the first is " in str(caught.value)
+    assert ":1 `label`: found Maths" in str(caught.value)
+
+
+def test_where_every_record_lacks_a_field_the_line_names_it(tmp_path: Path) -> None:
+    rows = [{"id": str(number), "words": f"t {number}", "label": LABELS[0]} for number in range(5)]
+    with pytest.raises(FinetuneError, match=r"missing_field 5.*:1 `text`: found .*dataset\.source\.aliases"):
+        build(tmp_path, rows)
 
 
 def test_damaged_assignments_are_refused(tmp_path: Path) -> None:

@@ -70,6 +70,19 @@ def test_options_are_options() -> None:
     assert masked.changes == ("e_mails", "html", "white_space")
 
 
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("12 pumps@0.75 kW, 3 eggs@1.50 each", "12 pumps@0.75 kW, 3 eggs@1.50 each"),
+        ("mail a.b@c-d.co.uk. Or x@y.museum!", "mail [e-mail]. Or [e-mail]!"),
+        ("ü@bücher.example, z@xn--bcher-kva.xn--p1ai", "[e-mail], [e-mail]"),
+        ("@home and foo@bar", "@home and foo@bar"),
+    ],
+)
+def test_addresses_are_masked_and_prices_are_not(text: str, masked: str) -> None:
+    assert clean(text, CleaningConfig(e_mails="mask")).text == masked
+
+
 prose = st.text(st.sampled_from("ab1 \n\t-`°%$/\u00a0\u200b\u200d\r<>&;é"), max_size=60)
 
 

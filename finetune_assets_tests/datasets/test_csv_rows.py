@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from finetune_assets.datasets.config import CsvConfig, SourceConfig
 from finetune_assets.datasets.quarantine import REASONS
+from finetune_assets.datasets.reading.csv_scan import CsvScan
 from finetune_assets.datasets.reading.json_rows import FoundRow
 from finetune_assets.datasets.reading.listing import SourceFile
 from finetune_assets.datasets.reading.readers import read_file, read_rows
@@ -227,3 +228,26 @@ def test_any_bytes_are_rows_or_one_line(tmp_path: Path, content: bytes) -> None:
         reasons_of(rows)
         places = [row.offset for row in rows]
         assert places == sorted(set(places))
+
+
+def test_of_one_column_too_blank_lines_and_the_end_mark_are_no_rows(tmp_path: Path) -> None:
+    assert [row.fields for row in rows_of(tmp_path, "text\nhello\n   \n\x1a")] == [{"text": "hello"}]
+    assert [row.fields for row in rows_of(tmp_path, " \na\n \n", csv={"header": ["text"]})] == [{"text": "a"}]
+
+
+@pytest.mark.parametrize("line", ['x","', 'b,"t","', '","x","', 'x"y","t'])
+def test_broken_quotes_cost_no_more_than_their_lines(
+    tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed: list[str] = []
+    feed = CsvScan.feed
+
+    def counted(scan: CsvScan, text: str, line_end: str = "\n") -> Any:
+        fed.append(text)
+        return feed(scan, text, line_end)
+
+    monkeypatch.setattr(CsvScan, "feed", counted)
+    rows = rows_of(tmp_path, "a,b,c\n" + f"{line}\n" * 500)
+    assert len(rows) == 500
+    assert set(reasons_of(rows)) <= {"bad_quoting", "unclosed_quote", "column_count"}
+    assert len(fed) <= 3 * 500

@@ -13,12 +13,12 @@ from finetune_assets.datasets.build import build_splits
 from finetune_assets.datasets.config import DatasetConfig, RenderConfig
 from finetune_assets.datasets.format_checks import format_findings, limit_findings
 from finetune_assets.datasets.formats import FORMAT_READERS, RENDERERS, WITH_ATTACHMENTS
-from finetune_assets.datasets.formats.hf import read_exported
+from finetune_assets.datasets.formats.hf import export, read_exported
 from finetune_assets.datasets.formats.limits import LIMITS
 from finetune_assets.datasets.formats.parsed import of_example
 from finetune_assets.datasets.formats.prompt_completion import flatten, unflatten
 from finetune_assets.datasets.rendered import PREVIEW, rendered_files
-from finetune_assets.records.example import Attachment, Example, Message, SourceRef
+from finetune_assets.records.example import SPLITS, Attachment, Example, Message, SourceRef
 from finetune_assets.records.json_lines import decode_line, encode_line
 from finetune_assets_tests.datasets.fake_task import FakeTask
 from finetune_assets_tests.datasets.test_build import build, observations
@@ -82,6 +82,18 @@ def test_every_format_has_a_reader_and_is_legal_in_yaml() -> None:
 def test_flattened_prompts_are_unambiguous(said: list[str]) -> None:
     turns: list[Message] = [{"role": "user", "content": content} for content in said]
     assert unflatten(flatten(turns)) == turns
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+def test_exports_keep_every_kind_of_line_end_and_sign(ending: Any, tmp_path: Path) -> None:
+    said = 'a\rb\r\nc\n"d", e;\u2028f\x85\x0b\t g'
+    example = Example("r\r1", "0" * 64, ({"role": "user", "content": said},), said, "x", ("x",), SourceRef("a"))
+    row = RENDERERS["hf"](example)
+    assert row is not None
+    for split in SPLITS:
+        (tmp_path / f"{split}.jsonl").write_bytes(encode_line(row) + b"\n")
+    export(tmp_path, [ending])
+    assert list(read_exported(tmp_path / f"test.{ending}")) == [row]
 
 
 ASKED: tuple[Message, ...] = ({"role": "system", "content": "S."}, {"role": "user", "content": "Do.\n\nthis"})

@@ -59,6 +59,10 @@ def test_records_have_canonical_names_and_their_place(tmp_path: Path) -> None:
         ({"notes": None, "text": ""}, {"notes": None}),
         ({"notes": 0, "text": "b"}, {"notes": 0}),
         ({" notes ": "a", "x": 1}, {"notes": "a", "x": 1}),
+        ({" notes": "a", "notes": "b"}, {"notes": "b"}),
+        ({"NOTES": "a", " notes ": "b"}, {"notes": "b"}),
+        ({"NOTES": "a", "text": "b"}, {"notes": "b"}),
+        ({" notes": "a", "text": "b"}, {"notes": "b"}),
         ({"observation_id": "c", "id": "i"}, {"observation_id": "i"}),
         (
             {"__proto__": {"x": 1}, "__class__": "os", "id": 1},
@@ -76,6 +80,13 @@ def test_the_configuration_replaces_a_field_of_the_task_type(tmp_path: Path) -> 
     ingest(config, tmp_path, ALIASES, tmp_path)
     fields = json.loads((tmp_path / "records.jsonl").read_text())["fields"]
     assert fields == {"notes": "a", "observation_id": 1, "text": "b"}
+
+
+@pytest.mark.parametrize("name", ["synthetic", " synthetic", "Synthetic"])
+def test_the_mark_of_synthetic_rows_is_known_however_it_is_spelt(tmp_path: Path, name: str) -> None:
+    (tmp_path / "source.csv").write_text(f"id,text,{name}\n1,a,True\n")
+    ingest(SourceConfig(path="source.csv"), tmp_path, ALIASES, tmp_path)
+    assert json.loads((tmp_path / "records.jsonl").read_text())["fields"]["synthetic"] == "True"
 
 
 def test_one_name_for_two_fields_is_refused() -> None:

@@ -30,7 +30,7 @@ def test_the_shipped_sample_is_what_the_generator_writes(tmp_path: Path) -> None
     assert shipped == sample_files()
     assert main(["--out", str(tmp_path)]) == 0
     assert {name: (tmp_path / name).read_bytes() for name in shipped} == shipped
-    assert len(shipped) >= 60
+    assert len(shipped) >= 130
     assert sample_files(1) != sample_files()
 
 
@@ -79,7 +79,7 @@ def test_the_sample_becomes_a_dataset(tmp_path: Path) -> None:
     raw.mkdir()
     out.mkdir()
     read = ingest(config.source, TASK, task.aliases, raw)
-    assert (read.read, read.accepted, read.reasons) == (68, 67, {"bad_encoding": 1})
+    assert (read.read, read.accepted, read.reasons) == (138, 137, {"bad_encoding": 1})
     made = build_splits(raw / "records.jsonl", out, task, config)
     assert made.reasons["secret"] == 2
     assert made.reasons["syntax_error"] == 1
@@ -88,6 +88,8 @@ def test_the_sample_becomes_a_dataset(tmp_path: Path) -> None:
     assert read.accepted + made.expanded == whole
     assert made.splits["train"] >= config.min_train_rows
     assert made.splits["test"] >= attributes["evaluation"]["min_rows"]
+    # Fewer than forty rows say nothing of a model, and hardly anything of a learning curve.
+    assert min(made.splits["validation"], made.splits["test"]) >= 40
 
     examples = list(read_examples(out))
     split_of: dict[str, set[str]] = {}

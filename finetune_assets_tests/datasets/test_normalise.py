@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune_assets.datasets.normalise import content_key, normalise_text, redact
+from finetune_assets.datasets.normalise import content_key, normalise_text, normalise_texts, redact
 
 
 @pytest.mark.parametrize(
@@ -111,3 +111,8 @@ def test_ascii_takes_the_short_way_to_the_same_text(text: str) -> None:
     long_way = normalise_text(f"\u4e2d {text} \u4e2d").removeprefix("\u4e2d").removesuffix("\u4e2d").strip(" ")
     if any(sign.isalnum() for sign in text):
         assert normalise_text(text) == long_way
+
+
+@given(st.lists(ascii_texts | st.sampled_from(["", " ", "é", "1.5 kg", "a -5", "-", "5"]), max_size=6))
+def test_many_texts_are_normalised_as_each(texts: list[str]) -> None:
+    assert normalise_texts(texts) == [normalise_text(text) for text in texts]

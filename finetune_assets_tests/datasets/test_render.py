@@ -167,6 +167,10 @@ def test_variables_can_be_pinned() -> None:
         ("<<|end|>", "<< |end|>"),
         ("a < b | c > d, [1], <b>bold</b>, x<y", "a < b | c > d, [1], <b>bold</b>, x<y"),
         ("<snack>, <status>, [INSTRUCTIONS]", "<snack>, <status>, [INSTRUCTIONS]"),
+        ("<S> Box<S> of(Map<S, Pad> x); <Image>, <s />", "<S> Box<S> of(Map<S, Pad> x); <Image>, <s />"),
+        ("x[pad] + y[mask] - z[Inst]; f <| g", "x[pad] + y[mask] - z[Inst]; f <| g"),
+        ("<<sys>>, <Think>, <EOS>", "<<sys>>, <Think>, <EOS>"),
+        ("<|turn>user<turn|>, <BOS_TOKEN>[gMASK]", "< |turn>user< turn|>, < BOS_TOKEN>[ gMASK]"),
         ("", ""),
     ],
 )

@@ -12,6 +12,8 @@ from finetune_assets.datasets.findings import SchemaFindings
 from finetune_assets.datasets.format_checks import format_findings
 from finetune_assets.datasets.schema import label_balance, leakage_findings, taxonomy_findings, validate_examples
 from finetune_assets_tests.datasets.fake_task import LABELS, FakeTask
+from finetune_assets_tests.datasets.quality.written import row as written_row
+from finetune_assets_tests.datasets.quality.written import write
 from finetune_assets_tests.datasets.test_build import build, observations
 
 SECRET = "Ana ran"
@@ -138,3 +140,16 @@ def test_rare_labels_are_named(tmp_path: Path) -> None:
     assert findings.facts["labels_absent_from_test"] == [LABELS[1]]
     assert findings.facts["labels"] == 3
     assert findings.facts["largest_ratio"] >= 7
+
+
+def test_copies_and_made_rows_do_not_make_a_label_frequent(tmp_path: Path) -> None:
+    rows = [
+        written_row(0, "seen", label="rare"),
+        *[written_row(n, f"made {n}", label="rare", origin=("augmented", "synthetic")[n % 2]) for n in range(1, 6)],
+        *[written_row(n, f"seen {n}", label="usual") for n in range(10, 16)],
+    ]
+    findings = label_balance(write(tmp_path, rows), min_rows=2)
+    assert [failure["problem"] for failure in findings.failures] == [
+        "rare: 1 training rows besides 5 synthetic or augmented ones, at least 2"
+    ]
+    assert (findings.facts["largest_ratio"], findings.facts["largest_ratio_of_all"]) == (6.0, 1.0)

@@ -373,3 +373,12 @@ def test_migrating_to_the_same_taxonomy_changes_nothing(
     assert [{**item, "id": item["record_id"]} | {"record_id": None} for item in written(folder / "out")] == [
         {**item, "record_id": None} for item in rows
     ]
+
+
+def test_a_map_or_a_review_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path, tmp_path / "binary"):
+        with pytest.raises(FinetuneError, match="map"):
+            read_map(path)
+        with pytest.raises(FinetuneError, match="review"):
+            Decisions.read(path)

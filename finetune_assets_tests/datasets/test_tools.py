@@ -66,6 +66,14 @@ def test_foreign_type_names_become_json_schema() -> None:
     assert tool({"type": "object"}).mapped == ()
 
 
+def test_foreign_names_within_a_list_of_types_are_mapped_too() -> None:
+    found = tool({"type": "dict", "properties": {"a": {"type": ["float", "null"]}, "b": {"type": ["any", "null"]}}})
+    assert found.parameters["properties"] == {"a": {"type": ["number", "null"]}, "b": {}}
+    assert found.mapped == ("any", "dict", "float")
+    assert found.argument_fault({"a": 1.5, "b": [1]}) is None
+    assert found.argument_fault({"a": "x"}) is not None
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -68,6 +68,25 @@ def test_each_planted_flaw_is_found_by_its_name(number: int) -> None:
         assert faults[0].expected
 
 
+def test_padding_says_nothing() -> None:
+    blank = " " * 60
+    broken = {
+        "user_query": {"user_query": "Prove the loss bound." + blank * 2 + "?"},
+        "task_summary": {"task_summary": "Bound of a loss." + "\n" * 60 + "."},
+        "route_plan[1]": {"route_plan": [f"/math({blank})"]},
+        "todo_list[1]": {"todo_list": ["- [ ] /math" + blank, *trace()["todo_list"][1:]]},
+        "handoff_plan": {"handoff_plan": "/math -> verify" + "\u00a0" * 60 + "."},
+    }
+    for name, changes in broken.items():
+        assert name in [fault.field for fault in STRICT.faults(trace(**changes)) if fault.reason.startswith("short_")]
+
+
+def test_the_score_counts_what_stands_between_a_steps_brackets() -> None:
+    rules = TraceRulesConfig(min_context=(10, 10, 10))
+    short, exact = (trace_quality(trace(route_plan=[f"/math({'x' * size})"]), rules) for size in (6, 10))
+    assert exact - short == 10
+
+
 def test_every_rule_has_a_flaw_and_a_reason_in_the_quarantine() -> None:
     planted = {reason for reason, _ in FLAWS}
     assert set(RULES) <= planted

@@ -6,12 +6,79 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from finetune_assets.evaluation.answers import ScoredAnswer
+from finetune_assets.evaluation.answers import GivenAnswer, ScoredAnswer
+from finetune_assets.evaluation.comparison import Comparison, Pair, Settings, compare
+from finetune_assets.evaluation.config import GateConfig
 from finetune_assets.evaluation.engine import Completion
+from finetune_assets.evaluation.evidence import gather
+from finetune_assets.evaluation.gates import Extras, Verdict, verdict_of
+from finetune_assets.evaluation.mark_table import mark_table
 from finetune_assets.records.example import Example, Message, SourceRef
+from finetune_assets.records.measure import Marks, Measure, Stats, share
 from finetune_assets.records.task_type import ParsedAnswer
 
 LEVELS = ("domain", "attribute")
+EXACT = Measure("exact", "exact label", "share")
+MEASURES = (EXACT, *(Measure(level, level, "share") for level in LEVELS))
+
+
+def label_stats(expected: tuple[str, ...], predicted: tuple[str, ...]) -> dict[str, Stats]:
+    """The statistics of a label answer; () is no answer."""
+    levels = {
+        name: share(expected[index : index + 1] == predicted[index : index + 1] != ())
+        for index, name in enumerate(LEVELS)
+    }
+    return {"exact": share(bool(predicted) and predicted == expected), **levels}
+
+
+class LabelReader:
+    """Reads JSON lists as label paths and marks them by part."""
+
+    measures = MEASURES
+
+    def parse_for(self, example: Example, text: str) -> ParsedAnswer:
+        return parse(text)
+
+    def mark(self, examples: Sequence[Example], answers: Sequence[ParsedAnswer]) -> list[Marks]:
+        found = []
+        for item, parsed in zip(examples, answers, strict=True):
+            predicted = parsed.label_path if parsed.valid else ()
+            found.append(
+                Marks(bool(predicted) and predicted == item.label_path, label_stats(item.label_path, predicted))
+            )
+        return found
+
+
+READER = LabelReader()
+
+
+def given(item: Example, predicted: tuple[str, ...] | None, *, answered: bool = True) -> GivenAnswer:
+    """An answer to an example; None is one that cannot be read."""
+    parsed = ParsedAnswer(predicted is not None, predicted or (), problem="" if predicted is not None else "not_json")
+    return GivenAnswer(item.example_id, item.record_id, parsed, answered=answered, text=json.dumps(predicted))
+
+
+def judge(
+    candidate: Sequence[ScoredAnswer],
+    baseline: Sequence[ScoredAnswer],
+    config: GateConfig,
+    *,
+    trivial: dict[str, list[ScoredAnswer]] | None = None,
+    extras: Extras | None = None,
+    baseline_is_live: bool = False,
+) -> Verdict:
+    """Judge marked rows; without trivial answers none need be beaten."""
+    if trivial is None:
+        config = config.model_copy(update={"beat": ()})
+    config.check_metrics(MEASURES, labelled=True)
+    evidence = gather(candidate, baseline, config, MEASURES, trivial=trivial, baseline_is_live=baseline_is_live)
+    return verdict_of(evidence, config, extras)
+
+
+def compare_pairs(pairs: Sequence[Pair], settings: Settings | None = None) -> Comparison:
+    """Compare pairs by the exact label."""
+    ours, theirs = (mark_table([pair[side] for pair in pairs], MEASURES) for side in (0, 1))
+    return compare(EXACT, ours, theirs, settings or Settings())
 
 
 def example(
@@ -52,6 +119,7 @@ def answer(
         problem="" if valid else problem,
         correct=predicted == expected,
         slices=slices,
+        stats=label_stats(expected, predicted or ()),
     )
 
 
@@ -80,7 +148,7 @@ def parse(text: str) -> ParsedAnswer:
         return ParsedAnswer(valid=False, problem="not_json")
     if not isinstance(path, list):
         return ParsedAnswer(valid=False, problem="not_an_object")
-    return ParsedAnswer(valid=True, label_path=tuple(path))
+    return ParsedAnswer(valid=bool(path), label_path=tuple(path), problem="" if path else "unusable")
 
 
 class ScriptedEngine:

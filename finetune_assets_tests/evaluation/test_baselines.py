@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
-from finetune_assets.evaluation.baselines import majority_answers, question_text, tfidf_logreg_answers
+from finetune_assets.evaluation.baselines import (
+    majority_answers,
+    nearest_answers,
+    question_text,
+    tfidf_logreg_answers,
+    trivial_answers,
+)
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets_tests.evaluation.rows import example
 
@@ -22,46 +31,53 @@ TRAIN = [
 TEST = [example(900 + index, label, text=f"she {words}") for index, (label, words) in enumerate(WORDS.items())]
 
 
-def test_majority_answers_the_commonest_label() -> None:
+def _path(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
+def test_majority_answers_the_commonest_answer() -> None:
     extra = example(99, ("mind", "sort"), text="sorted lids")
-    rows = majority_answers([*TRAIN, extra], TEST)
-    assert {row.predicted for row in rows} == {("mind", "sort")}
-    assert [row.correct for row in rows] == [False, False, False, True]
-    assert all(row.valid and row.answered for row in rows)
-    assert [row.example_id for row in rows] == [item.example_id for item in TEST]
-    assert majority_answers(TRAIN, TEST)[0].predicted == ("body", "balance")  # a tie: first by name
+    assert [_path(text) for text in majority_answers([*TRAIN, extra], TEST)] == [("mind", "sort")] * 4
+    assert _path(majority_answers(TRAIN, TEST)[0]) == ("body", "balance")  # a tie: first by text
 
 
 def test_tfidf_learns_what_words_tell() -> None:
-    rows = tfidf_logreg_answers(TRAIN, TEST)
-    assert [row.predicted for row in rows] == list(WORDS)
-    assert all(row.correct for row in rows)
-    assert rows == tfidf_logreg_answers(TRAIN, TEST)
+    texts = tfidf_logreg_answers(TRAIN, TEST)
+    assert [_path(text) for text in texts] == list(WORDS)
+    assert texts == tfidf_logreg_answers(TRAIN, TEST)
 
 
-def test_tfidf_answers_legal_paths_only() -> None:
-    legal = [("body", "balance"), ("mind", "count"), ("mind", "never seen"), ("mind", "count", "extra")]
-    rows = tfidf_logreg_answers(TRAIN, TEST, legal_paths=legal)
-    assert {row.predicted for row in rows} <= {*WORDS, ("mind", "count")}
-    # A combination that no training row has may be answered when it is legal.
-    crossed = [example(1, ("a", "x"), text="red round"), example(2, ("b", "y"), text="blue square")] * 1
+def test_tfidf_answers_paths_that_were_trained_on_only() -> None:
+    crossed = [example(1, ("a", "x"), text="red round"), example(2, ("b", "y"), text="blue square")]
     crossed += [example(3, ("a", "x"), text="red round ball"), example(4, ("b", "y"), text="blue square box")]
     question = [example(5, ("a", "y"), text="red square")]
-    known = tfidf_logreg_answers(crossed, question, legal_paths=[("a", "y")])
-    assert known[0].predicted in {("a", "x"), ("b", "y"), ("a", "y")}
+    assert _path(tfidf_logreg_answers(crossed, question)[0]) in {("a", "x"), ("b", "y")}
 
 
 def test_tfidf_takes_one_class_and_texts_without_words() -> None:
     train = [example(1, ("a", "x"), text="!!! ???"), example(2, ("a", "y"), text="...")]
-    rows = tfidf_logreg_answers(train, [example(3, ("a", "x"), text="!!!"), example(4, ("a", "y"), text="...")])
-    assert [row.predicted for row in rows] == [("a", "x"), ("a", "y")]
-    one = tfidf_logreg_answers(train[:1], TEST[:1])
-    assert one[0].predicted == ("a", "x")
+    texts = tfidf_logreg_answers(train, [example(3, ("a", "x"), text="!!!"), example(4, ("a", "y"), text="...")])
+    assert [_path(text) for text in texts] == [("a", "x"), ("a", "y")]
+    assert _path(tfidf_logreg_answers(train[:1], TEST[:1])[0]) == ("a", "x")
     assert tfidf_logreg_answers(TRAIN, []) == []
 
 
+def test_the_nearest_question_lends_its_answer() -> None:
+    assert [_path(text) for text in nearest_answers(TRAIN, TEST)] == list(WORDS)
+    assert nearest_answers(TRAIN, []) == []
+
+
+def test_each_task_has_the_trivial_baselines_that_mean_something() -> None:
+    assert set(trivial_answers(TRAIN, TEST)) == {"majority", "tfidf_logreg"}
+    free = [replace(item, target=f"answer {number}") for number, item in enumerate(TRAIN)]
+    asked = [replace(item, facts={"original_transcript": "as it was heard"}) for item in TEST]
+    found = trivial_answers(free, asked)
+    assert set(found) == {"majority", "nearest", "unchanged"}
+    assert found["unchanged"] == ["as it was heard"] * 4
+
+
 def test_no_training_rows_is_told() -> None:
-    for baseline in (majority_answers, tfidf_logreg_answers):
+    for baseline in (majority_answers, tfidf_logreg_answers, nearest_answers, trivial_answers):
         with pytest.raises(FinetuneError, match="no training rows"):
             baseline([], TEST)
     with pytest.raises(FinetuneError, match="differ in depth"):

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from finetune_assets.evaluation.answers import ScoredAnswer
-from finetune_assets.evaluation.gates import CriticalConfig, GateConfig, GateResult, Verdict, judge
+from finetune_assets.evaluation.config import CriticalConfig, GateConfig
+from finetune_assets.evaluation.gates import GateResult, Verdict, gate_names
 from finetune_assets.evaluation.planning import mcnemar_power
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets_tests.evaluation.rows import LEVELS, answer, answers_of, two_models
+from finetune_assets_tests.evaluation.rows import answer, answers_of, judge, two_models
 
-QUICK = GateConfig(resamples=200)
+QUICK = GateConfig(resamples=200, forgetting=None)
 
 
 def gate(verdict: Verdict, name: str) -> GateResult:
@@ -27,11 +28,12 @@ def gate(verdict: Verdict, name: str) -> GateResult:
 
 
 def test_a_better_candidate_passes() -> None:
-    verdict = judge(*two_models(30, 5, 60, 5), QUICK, levels=LEVELS)
+    verdict = judge(*two_models(30, 5, 60, 5), QUICK)
     assert verdict.verdict == "PASS"
     assert [item.name for item in verdict.gates] == [
         "rows", "coverage", "baseline_coverage", "parse_rate", "beats_baseline", "critical", "slices",
     ]  # fmt: skip
+    assert gate_names(QUICK.model_copy(update={"beat": ()})) == [item.name for item in verdict.gates]
     assert {item.verdict for item in verdict.gates} == {"PASS"}
     assert verdict.more_rows_needed is None
     improvement = gate(verdict, "beats_baseline")
@@ -126,7 +128,7 @@ def test_a_baseline_that_was_not_measured_in_full_cannot_be_beaten() -> None:
 def test_a_floor_takes_the_lower_bound(right: int, floor: float, expected: str) -> None:
     ours, theirs = two_models(right, 0, 0, 100 - right)
     for metric in ("exact", "domain"):
-        verdict = judge(ours, theirs, GateConfig(floor={metric: floor}, resamples=200), levels=LEVELS)
+        verdict = judge(ours, theirs, GateConfig(floor={metric: floor}, resamples=200))
         found = gate(verdict, f"floor:{metric}")
         assert (found.verdict, found.observed) == (expected, right / 100)
         assert found.interval is not None
@@ -155,7 +157,7 @@ def test_a_floor_on_macro_f1_is_by_bootstrap() -> None:
 
 def test_an_unknown_floor_is_refused_with_the_names_that_exist() -> None:
     with pytest.raises(FinetuneError, match=r"floor\.colour") as caught:
-        judge(*two_models(1, 0), GateConfig(floor={"colour": 0.5}), levels=LEVELS)
+        judge(*two_models(1, 0), GateConfig(floor={"colour": 0.5}))
     assert "domain" in caught.value.expected
 
 
@@ -223,7 +225,9 @@ def test_a_slice_that_is_shown_to_be_worse_fails_while_the_total_rises() -> None
     assert gate(verdict, "beats_baseline").verdict == "PASS"
     assert (gate(verdict, "slices").verdict, verdict.verdict) == ("FAIL", "FAIL")
     assert "night (-100.0 points)" in gate(verdict, "slices").reason
-    assert judge(ours, theirs, GateConfig(slice_margin=1.0, resamples=200)).verdict == "PASS"
+    assert (
+        judge(ours, theirs, GateConfig(slice_margin=1.0, slice_rule="not_shown_worse", resamples=200)).verdict == "PASS"
+    )
 
 
 def test_a_slice_with_one_loss_is_not_shown_to_be_worse() -> None:
@@ -232,7 +236,7 @@ def test_a_slice_with_one_loss_is_not_shown_to_be_worse() -> None:
     theirs = answers_of([True] * 3 + [False] * 97, slices=slices)
     verdict = judge(ours, theirs, QUICK)
     assert verdict.verdict == "PASS"
-    assert "lowest difference is -33.3 points on night" in gate(verdict, "slices").reason
+    assert "lowest gain is -33.3 points on night" in gate(verdict, "slices").reason
 
 
 def test_different_rows_are_refused() -> None:

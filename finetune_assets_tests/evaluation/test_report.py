@@ -8,20 +8,22 @@ from typing import Any
 
 import pytest
 
-from finetune_assets.evaluation.answers import ScoredAnswer, scored
-from finetune_assets.evaluation.gates import CriticalConfig, GateConfig
+from finetune_assets.evaluation.answers import GivenAnswer
+from finetune_assets.evaluation.config import CriticalConfig, GateConfig
 from finetune_assets.evaluation.markdown import cell
 from finetune_assets.evaluation.report import (
     Contender,
     ReportContext,
     build_report,
+    judge,
     report_digest,
     report_markdown,
 )
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets_tests.evaluation.rows import LEVELS, example
+from finetune_assets.records.example import Example
+from finetune_assets_tests.evaluation.rows import LEVELS, READER, example, given
 
-CONFIG = GateConfig(critical=CriticalConfig(), resamples=300)
+CONFIG = GateConfig(critical=CriticalConfig(), resamples=300, slice_min_rows=30)
 LABELS = [("a", "x"), ("a", "y"), ("b", "z")]
 EXAMPLES = [
     example(
@@ -35,12 +37,12 @@ EXAMPLES = [
 CONTEXT = ReportContext("childcare", LEVELS, dataset_digest="d" * 64, provenance="made by a seeded script")
 
 
-def _answers(right: set[int], wrong: tuple[str, ...] = ("b", "q")) -> list[ScoredAnswer]:
-    return [scored(item, item.label_path if n in right else wrong) for n, item in enumerate(EXAMPLES)]
+def _answers(right: set[int], wrong: tuple[str, ...] = ("b", "q")) -> list[GivenAnswer]:
+    return [given(item, item.label_path if n in right else wrong) for n, item in enumerate(EXAMPLES)]
 
 
 OURS = _answers(set(range(81)))
-THEIRS = [replace(row, predicted=(), valid=False, problem="not_json", correct=False) for row in _answers(set())]
+THEIRS = [given(item, None) for item in EXAMPLES]
 TRIVIAL = {"tfidf_logreg": _answers(set(range(100))), "majority": _answers(set(range(0, 100, 3)))}
 
 
@@ -53,25 +55,44 @@ def _report(**changes: Any) -> dict[str, Any]:
         "config": CONFIG,
         "trivial": TRIVIAL,
     }
-    return build_report(**(arguments | changes))
+    return _build(**(arguments | changes))
+
+
+def _build(
+    context: ReportContext,
+    examples: list[Example],
+    candidate: Contender,
+    baseline: Contender,
+    config: GateConfig,
+    trivial: dict[str, list[GivenAnswer]] | None = None,
+) -> dict[str, Any]:
+    judgement = judge(examples, candidate.answers, baseline.answers, config, READER, trivial=trivial)
+    return build_report(context, judgement, candidate, baseline, config)
 
 
 def test_the_report_holds_every_figure() -> None:
     report = _report()
     assert report["verdict"]["verdict"] == "PASS"
     assert list(report["scores"]) == ["candidate", "baseline", "majority", "tfidf_logreg"]
-    assert report["scores"]["candidate"]["exact"] == 0.81
-    assert report["scores"]["candidate"]["levels"] == {"domain": 0.87, "attribute": 0.81}
+    figures = report["scores"]["candidate"]["measures"]
+    assert {name: score["value"] for name, score in figures.items()} == {
+        "exact": 0.81,
+        "domain": 0.87,
+        "attribute": 0.81,
+    }
+    assert figures["exact"]["interval_95"][0] < 0.81 < figures["exact"]["interval_95"][1]
+    assert report["scores"]["candidate"]["correct"] == 0.81
     assert report["scores"]["baseline"]["problems"] == {"not_json": 100}
     assert report["scores"]["baseline"]["coverage"] == 1.0
-    assert report["scores"]["tfidf_logreg"]["exact"] == 1.0
+    assert report["scores"]["tfidf_logreg"]["correct"] == 1.0
     assert report["comparison"]["difference"] == 0.81
-    assert report["comparison"]["macro_f1_interval"][0] > 0.5
+    macro = next(row for row in report["comparisons"] if row["measure"] == "macro_f1")
+    assert macro["interval"][0] > 0.5
     assert report["changes"]["fixed"] == 81
     assert report["changes"]["broken_records"] == []
     assert report["critical"]["fixed"] == [f"r{n:04d}" for n in range(6)]
     unseen = next(part for part in report["slices"] if part["name"] == "unseen_phrasing")
-    assert (unseen["rows"], unseen["candidate_exact"], unseen["baseline_exact"]) == (20, 0.05, 0.0)
+    assert (unseen["rows"], unseen["candidate"], unseen["baseline"]) == (20, 0.05, 0.0)
     assert unseen["interval"][0] < unseen["difference"] == 0.05 < unseen["interval"][1]
     assert sum(row["rows"] - row["right"] for row in report["worst_labels"]) == 19
     assert report["confusion"]["level"] == "domain"
@@ -81,7 +102,7 @@ def test_the_report_holds_every_figure() -> None:
 def test_the_report_is_json_without_texts_times_or_paths() -> None:
     text = json.dumps(_report(), allow_nan=False)
     assert "secret" not in text
-    assert "latency" not in text
+    assert "latency_s" not in text
     assert json.loads(text) == _report()
 
 
@@ -118,14 +139,16 @@ def test_unknown_names_are_refused() -> None:
 def test_markdown_has_well_formed_tables() -> None:
     text = report_markdown(_report())
     tables = [block for block in text.split("\n\n") if block.startswith("|")]
-    assert len(tables) == 5  # gates, scores, slices, labels, confusion
+    assert len(tables) == 7  # gates, scores, other measures, slices, worst rows, labels, confusion
     for block in tables:
         bars = {line.replace("\\|", "").count("|") for line in block.splitlines()}
         assert len(bars) == 1, block
     assert "## ✅ childcare: PASS" in text
-    assert "| candidate: childcare-9f2c | 81.0 % |" in text
-    assert "| baseline: untuned base | 0.0 % |" in text
-    assert "| TF-IDF + logistic regression | 100.0 % |" in text
+    assert (
+        "|  | candidate: childcare-9f2c | baseline: untuned base | commonest answer | TF-IDF + logistic regression |"
+    ) in text
+    assert "| exact label | 81.0 % (" in text
+    assert "| answers right as a whole | 81.0 % | 0.0 % |" in text
 
 
 def test_markdown_survives_a_round_trip_through_json() -> None:
@@ -135,13 +158,13 @@ def test_markdown_survives_a_round_trip_through_json() -> None:
 
 def test_markdown_says_what_does_not_flatter() -> None:
     text = report_markdown(_report())
-    assert "**TF-IDF + logistic regression scores 19.0 points more than the candidate**" in text
-    assert "majority class scores" not in text
+    assert "**TF-IDF + logistic regression does better by 19.0 points than the candidate**" in text
+    assert "commonest answer does" not in text
     assert "**The candidate fails on:** unseen\\_phrasing (5.0 %)" in text
     assert "synthetic" not in text
     assert "**synthetic**" in report_markdown(_report(context=replace(CONTEXT, synthetic=True)))
     tie = report_markdown(_report(trivial={"majority": _answers(set()), "tfidf_logreg": OURS}))
-    assert "scores as well as the candidate** (a difference is not shown on these rows)" in tie
+    assert "does as well as the candidate** (a difference is not shown on these rows)" in tie
     weak = report_markdown(_report(trivial={"majority": _answers(set())}))
     assert "no better tool" not in weak
 
@@ -170,9 +193,9 @@ def test_names_from_data_cannot_break_the_page() -> None:
     assert "\n" not in cell(evil)
     assert "<" not in cell(evil)
     rows = [example(n, (evil, evil), slices=(evil,)) for n in range(40)]
-    right = [scored(row, row.label_path) for row in rows]
-    wrong = [scored(row, ("q|r", "s")) for row in rows]
-    report = build_report(
+    right = [given(row, row.label_path) for row in rows]
+    wrong = [given(row, ("q|r", "s")) for row in rows]
+    report = _build(
         ReportContext(evil, ("domain|", "b")),
         rows,
         Contender(evil, wrong),
@@ -189,16 +212,14 @@ def test_names_from_data_cannot_break_the_page() -> None:
 def test_a_task_without_label_levels_has_a_report_too() -> None:
     report = _report(context=ReportContext("free_text", ()))
     assert report["confusion"] is None
-    assert report["scores"]["candidate"]["levels"] == {}
     text = report_markdown(report)
     assert "Confusion" not in text
-    assert "|  | exact | 95 % interval | macro-F1 | valid | answered |" in text
 
 
 def test_many_labels_go_to_the_chart() -> None:
     rows = [example(n, (f"d{n}", "x")) for n in range(40)]
-    right = [scored(row, row.label_path) for row in rows]
-    report = build_report(
+    right = [given(row, row.label_path) for row in rows]
+    report = _build(
         ReportContext("t", LEVELS), rows, Contender("c", right), Contender("b", right), GateConfig(resamples=200)
     )
     assert "40 labels: too many for a table" in report_markdown(report)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune_assets.evaluation.scores import NO_ANSWER, confusion, label_table, score, slice_names
+from finetune_assets.evaluation.scores import NO_ANSWER, confusion, label_table, score
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets_tests.evaluation.rows import LEVELS, answer, answers_of
+from finetune_assets_tests.evaluation.rows import LEVELS, MEASURES, answer, answers_of
 
 ROWS = [
     answer(0, ("a", "x")),
@@ -21,37 +21,39 @@ ROWS = [
 
 
 def test_scores_by_hand() -> None:
-    scores = score(ROWS, LEVELS)
+    scores = score(ROWS, MEASURES)
     assert (scores.rows, scores.right) == (6, 2)
-    assert scores.exact == pytest.approx(2 / 6)
-    assert scores.levels == pytest.approx({"domain": 3 / 6, "attribute": 3 / 6})
+    assert scores.correct == pytest.approx(2 / 6)
+    assert scores.measures == pytest.approx({"exact": 2 / 6, "domain": 3 / 6, "attribute": 3 / 6})
     assert scores.parse_rate == pytest.approx(4 / 6)
     assert scores.coverage == pytest.approx(5 / 6)
     assert scores.problems == {"not_json": 1, "timeout": 1}
     # ("a","x"): tp 1, support 5, answered 1 -> 2/6; ("b","y"): tp 1, support 1, answered 1 -> 1.
     assert scores.macro_f1 == pytest.approx((2 / 6 + 1) / 2)
-    assert scores.metric("domain") == scores.levels["domain"]
+    assert scores.metric("domain") == scores.measures["domain"]
     assert scores.metric("coverage") == scores.coverage
     with pytest.raises(FinetuneError, match="unknown metric"):
         scores.metric("rows")
 
 
 def test_an_empty_test_set_never_looks_good() -> None:
-    scores = score([], LEVELS)
-    assert (scores.exact, scores.macro_f1, scores.parse_rate, scores.coverage) == (0.0, 0.0, 0.0, 0.0)
-    assert scores.levels == {"domain": 0.0, "attribute": 0.0}
+    scores = score([], MEASURES)
+    assert (scores.correct, scores.macro_f1, scores.parse_rate, scores.coverage) == (0.0, None, 0.0, 0.0)
+    assert scores.measures == {"exact": None, "domain": None, "attribute": None}
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=50))
 def test_breaking_an_answer_never_raises_a_score(pattern: list[bool]) -> None:
     rows = answers_of(pattern)
-    before = score(rows, LEVELS)
-    after = score([answer(0, None), *rows[1:]], LEVELS)
+    before = score(rows, MEASURES)
+    after = score([answer(0, None), *rows[1:]], MEASURES)
     assert after.rows == before.rows
-    assert after.exact <= before.exact
+    assert after.correct <= before.correct
+    assert after.macro_f1 is not None
+    assert before.macro_f1 is not None
     assert after.macro_f1 <= before.macro_f1
     assert after.parse_rate < before.parse_rate
-    assert all(after.levels[level] <= before.levels[level] for level in LEVELS)
+    assert all((after.metric(level) or 0) <= (before.metric(level) or 0) for level in LEVELS)
 
 
 def test_confusion_counts_every_row() -> None:
@@ -76,7 +78,3 @@ def test_label_table_puts_the_costliest_first() -> None:
     assert (second["label"], second["right"], second["f1"], second["confused_with"]) == ("b / y", 1, 1.0, "")
     (never,) = label_table([answer(0, None)])
     assert never["precision"] is None
-
-
-def test_slice_names() -> None:
-    assert slice_names(ROWS) == ["critical", "s"]

@@ -60,14 +60,26 @@ def test_modes_decide_which_checks_exist_and_which_block() -> None:
     assert (found["pii"], found["secrets"]) == (True, False)
 
 
-@pytest.mark.parametrize(("mode", "passed"), [("warn", True), ("block", False)])
-def test_a_gate_that_could_not_measure_fails(tmp_path: Path, mode: str, passed: bool) -> None:
+@pytest.mark.parametrize("mode", ["warn", "block"])
+def test_a_check_that_could_not_measure_fails(tmp_path: Path, mode: str) -> None:
     spec = spec_of(quality={"suspect_labels": mode})
     task, artifact = opened(spec, write(tmp_path, [row(0, "q")]), summary_of(1))
     [check] = [check for check in quality_checks(spec) if check.name == "suspect_labels"]
     evidence = check.look(task, artifact)
-    assert evidence.passed is passed
+    assert not evidence.passed
     assert evidence.summary.startswith("not measured: 1 rows, at least 500")
+
+
+@pytest.mark.parametrize(("mode", "passed"), [("warn", True), ("block", False)])
+def test_a_check_that_does_not_apply_only_fails_where_it_was_asked_for(
+    tmp_path: Path, mode: str, passed: bool
+) -> None:
+    spec = spec_of(quality={"boilerplate": mode})
+    task, artifact = opened(spec, write(tmp_path, [row(0, "q")]), summary_of(1))
+    [check] = [check for check in quality_checks(spec) if check.name == "boilerplate"]
+    evidence = check.look(task, artifact)
+    assert evidence.passed is passed
+    assert evidence.summary.startswith("does not apply")
 
 
 def test_every_check_looks_at_the_rows(tmp_path: Path) -> None:
@@ -77,7 +89,8 @@ def test_every_check_looks_at_the_rows(tmp_path: Path) -> None:
     task, artifact = opened(spec, write(tmp_path, rows), summary_of(60))
     found = {check.name: check.look(task, artifact) for check in quality_checks(spec)}
     failed = {name for name, evidence in found.items() if not evidence.passed}
-    assert failed == {"pii", "filters"}
+    # Sixty rows are too few to suspect labels by.
+    assert failed == {"pii", "filters", "suspect_labels"}
     assert found["pii"].rows == [{"split": "train", "record_id": "r0", "field": "input", "problem": "phone"}]
     assert found["filters"].numbers == {"left_out": 0, "not_applicable": 60}
     assert found["dataset_scores"].numbers["overall"] == 1.0

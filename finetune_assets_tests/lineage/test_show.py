@@ -30,3 +30,9 @@ def test_counts_come_largest_first() -> None:
 
 def test_a_picture_is_inlined() -> None:
     assert base64.b64encode(b"png").decode() in show.picture(b"png", "a chart").value
+
+
+def test_reasons_say_what_they_mean_most_first() -> None:
+    rows = show.reasons({"accessor": 1, "label_conflict": 2}).records
+    assert [record.data["reason"] for record in rows] == ["label_conflict", "accessor"]
+    assert rows[0].data["means"] == "equal inputs have different answers"

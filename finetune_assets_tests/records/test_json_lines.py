@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune_assets.records.json_lines import decode_line, decode_lines, encode_line
+from finetune_assets.records.json_lines import decode_line, decode_lines, encode_line, encode_texts
 
 numbers = st.integers(-(2**80), 2**80) | st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -33,6 +33,16 @@ def test_a_line_says_what_it_was_given(value: object) -> None:
 @given(texts)
 def test_texts_have_the_bytes_of_json(text: str) -> None:
     assert encode_line({text: [text]}) == json.dumps({text: [text]}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@given(st.lists(texts | st.text('",\\\\a', max_size=6), max_size=6))
+def test_many_texts_have_the_bytes_of_each(many: list[str]) -> None:
+    assert encode_texts(many) == [encode_line(text)[1:-1] for text in many]
+
+
+def test_half_a_pair_among_many_texts_is_refused() -> None:
+    with pytest.raises(TypeError):
+        encode_texts(["a", "\ud800"])
 
 
 @pytest.mark.parametrize(

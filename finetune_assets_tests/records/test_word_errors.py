@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from finetune_assets.records import transcript_text
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.transcript_text import NORMALISERS, basic_english, find_normaliser, white_space
 from finetune_assets.records.word_errors import EditCounts, character_edits, corpus_errors, word_edits
@@ -41,6 +42,14 @@ def test_normalising_twice_changes_nothing_more(text: str) -> None:
         once = normalise(text)
         assert normalise(once) == once
         assert once == " ".join(once.split())
+
+
+@given(st.text(st.sampled_from("aZ019'`.,%$ _-\t\x00\x1f"), max_size=12) | st.text(st.characters(max_codepoint=127)))
+def test_the_short_way_for_ascii_is_the_whole_rule(text: str) -> None:
+    folded = text
+    for _ in range(10):
+        folded = transcript_text._one_pass(folded)
+    assert basic_english(text) == folded
 
 
 @given(TEXTS)

@@ -280,6 +280,53 @@ def test_other_languages_can_be_left_out_uncounted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        # Each comes out as Nigerian Pidgin or Portuguese with a likelihood from 0.6 to 0.87.
+        ("what day do i get paid", "on may 3"),
+        ("set an alarm for nine minutes from now", "ok"),
+        ("is it safe to travel to rio de janeiro (is rio de janeiro safe)", "yes"),
+        ("how do i get direct deposit for my paycheck", "ask pay"),
+    ],
+)
+def test_short_english_questions_are_not_taken_for_another_language(question: str, answer: str) -> None:
+    record = {"question": question, "answer": answer}
+    assert only(record, languages=["en"]).facts["language"] in ("en", "und")
+
+
+def test_vietnamese_rows_beside_english_ones_are_told_apart() -> None:
+    record = {
+        "question": "Năng lượng mặt trời hoạt động như thế nào?",
+        "answer": "Pin quang điện chuyển đổi ánh sáng mặt trời thành điện năng.",
+    }
+    assert reason(record, languages=["en"]) == ("other_language", "question")
+    assert only(record, languages=["en", "vi"]).facts["language"] == "vi"
+
+
+def test_a_context_beside_a_conversation_is_asked_about_as_it_is_live() -> None:
+    turns = [
+        {"role": "user", "content": "How deep?"},
+        {"role": "assistant", "content": "30 m."},
+        {"role": "user", "content": "How wide?"},
+    ]
+    record = {"messages": [*turns, {"role": "assistant", "content": "90 m."}], "context": "A lake, 30 m by 90 m."}
+    first, second = items(record)
+    assert isinstance(first, Example)
+    assert isinstance(second, Example)
+    assert first.messages[-1]["content"] == "How deep?\n\nA lake, 30 m by 90 m."
+    assert [turn["content"] for turn in second.messages[1:]] == [
+        *("How deep?", "30 m."),
+        "How wide?\n\nA lake, 30 m by 90 m.",
+    ]
+    assert list(second.messages) == task().input_messages({"messages": turns, "context": record["context"]})
+
+
+def test_preference_rows_by_their_usual_names() -> None:
+    found = only({"prompt": "What is albedo?", "chosen": "Reflectivity.", "rejected": "A band."})
+    assert (found.target, found.facts["rejected"]) == ("Reflectivity.", "A band.")
+
+
+@pytest.mark.parametrize(
     ("fields", "label"),
     [
         ({"category": "Water ", "topic": "rain"}, "Water"),

@@ -96,6 +96,7 @@ def test_shapes_are_consistent(shape: Any) -> None:
         ('```\n{"b":1}\n```\n```\n{"a":2}\n```', {"a": 2}),
         ('The answer is {"a":{"b":[1]}} {see above}', {"a": {"b": [1]}}),
         ('{not this} but {"x":0} and {"a":"}"} or {"a":3}', {"a": "}"}),
+        ("{" * 4000 + '{"a":1}', {"a": 1}),
         ("{" * 5000 + '{"a":1}', None),
         ('{"a":1,"a":2}', None),
         ('{"a":NaN}', None),

@@ -251,6 +251,8 @@ def test_equal_queries_with_other_tools_are_other_questions_of_one_group() -> No
         {"name": "area", "arguments": '{"base": 10, "height": 5.5}'},
         {"function": {"name": "area", "arguments": {"base": 10, "height": 5.5}}, "type": "function"},
         {"tool": " area ", "arguments": [["base", 10], ["height", 5.5]]},
+        {"name": "area", "parameters": {"base": 10, "height": 5.5}},
+        {"type": "tool_use", "name": "area", "input": {"base": 10, "height": 5.5}},
         {"tool": "area", "arguments_allowed": {"base": [10, 11], "height": [5.5]}},
     ],
 )

@@ -350,3 +350,14 @@ def test_real_pairs_go_through_the_task(real_data: Path, tmp_path: Path) -> None
         assert check(tmp_path / "out", task).passed
     assert leakage_findings(tmp_path / "out", config.split, task).passed
     assert {row["label"] for row in rows} == {"none", "substitution", "insertion", "deletion", "formatting"}
+
+
+def test_length_and_confidence_of_the_record_itself_are_read_too() -> None:
+    task = make_task()
+    found = accepted(task, case(metadata={}, duration_seconds=60, confidence="0.1"))
+    assert {signal["type"] for signal in found.facts["signals"]} >= {"length_anomaly_short", "low_confidence"}
+    stated = accepted(task, case(metadata={"duration_seconds": 60, "confidence": 0.1}, duration=1.5, confidence=0.9))
+    assert not {"length_anomaly_short", "low_confidence"} & {item["type"] for item in stated.facts["signals"]}
+    fault = read(task, case(duration="long"))
+    assert isinstance(fault, Rejection)
+    assert (fault.reason, fault.field) == ("wrong_type", "duration_seconds")

@@ -123,6 +123,8 @@ def _items(paragraph: str) -> list[str]:
 def _block(inner: str) -> str:
     inner = re.sub(r"^\s*\{@code\s?(.*)\}\s*$", r"\1", inner, flags=re.DOTALL)
     inner = _INLINE.sub(lambda match: match[2], inner)
+    # A tag that nobody closed, or only in the next block.
+    inner = re.sub(r"\{@(?:code|literal)\s", "", inner)
     return "```\n" + textwrap.dedent(html.unescape(_TAG.sub("", inner)).strip("\n").rstrip()) + "\n```"
 
 

@@ -11,19 +11,23 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from finetune_assets.datasets.batches import PreparedBatch, prepare_batch
 from finetune_assets.datasets.config import DatasetConfig
+from finetune_assets.datasets.engines.lines import line_batches
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.task_type import TaskType
 
 _UNDER_WAY = 2
+# Batches that travel are large, so that sending one costs little beside preparing it.
+SENT_ROWS = 4_000
 # Ray reports usage to its makers unless it is told not to; data preparation has nothing to tell anybody.
 _NO_REPORT = {"RAY_USAGE_STATS_ENABLED": "0"}
 
 
-def on_ray(batches: Iterator[list[bytes]], task: TaskType, config: DatasetConfig) -> Iterator[PreparedBatch]:
+def on_ray(records: Path, task: TaskType, config: DatasetConfig) -> Iterator[PreparedBatch]:
     """Prepare batches by Ray tasks, two for each of `config.workers` under way at most.
 
     Raises:
@@ -35,7 +39,7 @@ def on_ray(batches: Iterator[list[bytes]], task: TaskType, config: DatasetConfig
         held_task, held_config = ray.put(task), ray.put(config)
         waiting: deque[Any] = deque()
         try:
-            for lines in batches:
+            for lines in line_batches(records, rows=SENT_ROWS):
                 waiting.append(prepare.remote(lines, held_task, held_config))
                 if len(waiting) > _UNDER_WAY * config.workers:
                     yield ray.get(waiting.popleft())

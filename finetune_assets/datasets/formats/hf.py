@@ -122,7 +122,8 @@ def _export_json(source: Path, target: Path, _columns: Sequence[str]) -> None:
 
 def _export_csv(source: Path, target: Path, columns: Sequence[str]) -> None:
     with target.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.DictWriter(out, columns, lineterminator="\n")
+        # All in quotes: the module leaves a lone carriage return bare, which its own reader takes for a line's end.
+        writer = csv.DictWriter(out, columns, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writeheader()
         for row in _rows(source):
             writer.writerow({**row, "messages": encode_line(row["messages"]).decode()})

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import email.utils
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from finetune_assets.datasets.generation.config import GenerationConfig
+from finetune_assets.datasets.generation.wire import ChatWire, WireReply
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Message
-
-if TYPE_CHECKING:
-    import httpx
-
-# Answers after which the same request may succeed: time-outs, conflicts, too many requests, failing servers.
-PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-_SHOWN = 160
 
 
 class _Tried(NamedTuple):
@@ -43,8 +35,6 @@ class ChatEndpoint:
     def __init__(
         self, config: GenerationConfig, api_key: str, *, sleep: Callable[[float], object] = time.sleep
     ) -> None:
-        import httpx
-
         if not config.endpoint.startswith(("http://", "https://")) or not config.model:
             raise FinetuneError(
                 "endpoint or model is not named",
@@ -53,12 +43,9 @@ class ChatEndpoint:
                 expected="a URL such as http://localhost:8000/v1, and a model",
                 mend="give --endpoint and --model, or use --template",
             )
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._config = config
-        self._key = api_key
         self._sleep = sleep
-        self._url = config.endpoint.rstrip("/") + "/chat/completions"
-        self._client = httpx.Client(headers=headers, timeout=config.timeout_s, follow_redirects=False)
+        self._wire = ChatWire(config.endpoint, api_key)
         self._lock = threading.Lock()
         self.retried = 0
 
@@ -68,7 +55,7 @@ class ChatEndpoint:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._client.close()
+        self._wire.close()
 
     def complete(self, messages: Sequence[Message], *, seed: int) -> str:
         """Return the model's answer.
@@ -108,31 +95,25 @@ class ChatEndpoint:
         )
 
     def _try(self, body: Mapping[str, Any]) -> _Tried:
-        import httpx
-
-        try:
-            response = self._client.post(self._url, json=body)
-        except (httpx.TimeoutException, httpx.TransportError) as error:
-            return _Tried(None, type(error).__name__)
-        if response.status_code in PASSING:
-            wait_s = retry_after(response.headers.get("Retry-After", ""))
-            return _Tried(None, f"status {response.status_code}", wait_s)
-        if response.status_code != 200:
+        reply = self._wire.post(body, timeout_s=self._config.timeout_s)
+        if reply.passing:
+            return _Tried(None, reply.error or f"status {reply.status}", reply.wait_s)
+        if reply.status != 200:
             raise self._refusal(
                 "the endpoint refuses",
-                f"status {response.status_code}: {response.text}",
+                reply.shown(),
                 f"check the URL, the model and the key in {self._config.api_key_variable}",
             )
-        return _Tried(self._text_of(response))
+        return _Tried(self._text_of(reply))
 
-    def _text_of(self, response: httpx.Response) -> str:
+    def _text_of(self, reply: WireReply) -> str:
         try:
-            text = response.json()["choices"][0]["message"]["content"]
-        except (ValueError, KeyError, IndexError, TypeError):
+            text = reply.json()["choices"][0]["message"]["content"]
+        except (KeyError, IndexError, TypeError):
             text = None
-        if not isinstance(text, str):
+        if not isinstance(text, str) or reply.error:
             raise self._refusal(
-                "the endpoint answers something else", response.text, "name the base URL of an OpenAI-compatible API"
+                "the endpoint answers something else", reply.shown(), "name the base URL of an OpenAI-compatible API"
             )
         return text
 
@@ -143,19 +124,4 @@ class ChatEndpoint:
         return min(pause, self._config.longest_wait_s)
 
     def _refusal(self, what: str, found: str, mend: str) -> FinetuneError:
-        shown = found.replace(self._key, "[key]") if self._key else found
-        return FinetuneError(what, where=self._url, found=shown[:_SHOWN], expected="a chat completion", mend=mend)
-
-
-def retry_after(value: str, *, now: datetime | None = None) -> float | None:
-    """Return the seconds that a `Retry-After` header asks for (a number or an HTTP date), None for none or nonsense."""
-    text = value.strip()
-    if text.replace(".", "", 1).isdecimal():
-        return float(text)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (ValueError, TypeError):
-        return None
-    if moment.tzinfo is None:
-        return None
-    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+        return FinetuneError(what, where=self._wire.url, found=found, expected="a chat completion", mend=mend)

@@ -120,6 +120,10 @@ def read_passages(path: Path) -> list[str]:
         parts = _of_lines(text) if path.suffix == ".jsonl" else re.split(r"\n\s*\n", text)
     except FileNotFoundError:
         raise FinetuneError("passages are missing", where=str(path), mend="name an existing file") from None
+    except OSError as error:
+        raise FinetuneError(
+            "passages cannot be read", where=str(path), found=error.strerror or str(error), mend="name a readable file"
+        ) from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise FinetuneError(
             "passages cannot be read", where=str(path), found=str(error), expected="a UTF-8 text, or JSON Lines"
@@ -135,6 +139,7 @@ def read_passages(path: Path) -> list[str]:
 
 
 def _of_lines(text: str) -> list[str]:
-    rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+    # Only a line feed ends a row: U+2028 and the like are signs of a text.
+    rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     found = [row.get("text") or row.get("passage") for row in rows if isinstance(row, dict)]
     return [item for item in found if isinstance(item, str)]

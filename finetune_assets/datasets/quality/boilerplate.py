@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finetune_assets.datasets.quality.config import BoilerplateConfig
-from finetune_assets.datasets.quality.finding import QualityFinding, unmeasured
+from finetune_assets.datasets.quality.finding import QualityFinding, not_applicable, unmeasured
 from finetune_assets.datasets.quality.frequent import FrequentItems
 from finetune_assets.datasets.quality.rows import Row, leaves, sentences, short_hash, written_rows
 
@@ -47,7 +47,7 @@ def boilerplate(folder: Path, config: BoilerplateConfig, *, free_text: bool) -> 
         OSError: when the file cannot be read.
     """
     if not free_text:
-        return unmeasured("the targets are labels, which repeat by their nature")
+        return not_applicable("the targets are labels, which repeat by their nature")
     counts = _count(folder, config)
     if not counts.rows:
         return unmeasured("there are no rows")

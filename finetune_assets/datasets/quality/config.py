@@ -167,11 +167,13 @@ class ScoresConfig(CheckConfig):
 
 
 class LabelBalanceConfig(CheckConfig):
-    """Labels with too few training rows, or far more than others."""
+    """Labels with too few training rows, or far more than others. Synthetic rows and augmented copies do not count."""
 
-    min_per_class: int = Field(default=2, ge=1, description="Fewest training rows of a label.")
+    min_per_class: int = Field(default=2, ge=1, description="Fewest observed training rows of a label.")
     max_ratio: float | None = Field(
-        default=None, ge=1, description="Largest ratio between the training rows of two labels; null sets no limit."
+        default=None,
+        ge=1,
+        description="Largest ratio between the observed training rows of two labels; null sets no limit.",
     )
 
 

@@ -13,6 +13,9 @@ from finetune_assets.datasets.quality.finding import QualityFinding
 from finetune_assets.datasets.quality.rows import written_rows
 from finetune_assets.datasets.split_files import read_near_pairs
 
+# Answers that differ by a tenth of their characters or less: spellings of one answer, rather than two.
+_ONE_ANSWER = 0.9
+
 
 def label_conflicts(folder: Path, config: LabelConflictsConfig, *, free_text: bool) -> QualityFinding:
     """Find rows that contradict one another.
@@ -30,14 +33,15 @@ def label_conflicts(folder: Path, config: LabelConflictsConfig, *, free_text: bo
         OSError: when a file cannot be read.
     """
     finding = QualityFinding()
-    exact_inputs = exact_rows = set_aside = 0
+    exact_inputs = exact_rows = set_aside = spellings = 0
     for conflict in _lines(folder / "conflicts.jsonl"):
         kept = [conflict["kept"]] if conflict["kept"] else []
         exact_inputs += 1
         exact_rows += len(kept) + len(conflict["rows"])
         set_aside += len(conflict["rows"])
+        spellings += all(target["alike"] >= _ONE_ANSWER for target in conflict["targets"])
         for row in kept + conflict["rows"]:
-            finding.note({"record_id": row["record_id"]}, problem="equal input, another answer", similarity=1.0)
+            finding.note({"record_id": row["record_id"]}, similarity=1.0, **_of_answer(row, conflict))
     known = {row["content_key"]: row for row in _places(folder)}
     near_rows: set[str] = set()
     pairs = 0
@@ -53,11 +57,27 @@ def label_conflicts(folder: Path, config: LabelConflictsConfig, *, free_text: bo
     finding.flagged = exact_rows + len(near_rows)
     finding.passed = share <= config.max_share
     finding.numbers = {"exact_conflicts": exact_inputs, "near_conflicts": pairs, "conflict_share": round(share, 6)}
+    if free_text:
+        finding.numbers["nearly_one_answer"] = spellings
+    alike = f" ({spellings} of them with answers at least {_ONE_ANSWER:.0%} alike)" if free_text else ""
     finding.summary = (
-        f"{exact_inputs} inputs with different answers, {pairs} near-duplicate pairs with different labels: "
+        f"{exact_inputs} inputs with different answers{alike}, {pairs} near-duplicate pairs with different labels: "
         f"{share:.1%} of {total} rows (at most {config.max_share:.1%})"
     )
     return finding
+
+
+def _of_answer(row: dict[str, Any], conflict: dict[str, Any]) -> dict[str, Any]:
+    """Return which answer a row holds: its number, how many rows share it, its likeness to the most frequent one."""
+    targets, number = conflict["targets"], row["answer"]
+    problem = f"equal input, answer {number + 1} of {conflict['different_targets']}; see conflicts.jsonl"
+    shown = targets[number] if number < len(targets) else {}
+    return {
+        "problem": problem,
+        "input": conflict["content_key"][:12],
+        "rows_with_answer": shown.get("rows"),
+        "answers_alike": shown.get("alike"),
+    }
 
 
 def _places(folder: Path) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ class QualityFinding:
 
     Attributes:
         measured: False when there was too little to judge; `summary` then says why.
+        applies: False when there is nothing to measure in a task of this kind; not measured then.
         passed: True when every limit holds; meaningless when not measured.
         summary: one line for a person.
         numbers: figures that are plotted over time.
@@ -23,6 +24,7 @@ class QualityFinding:
     """
 
     measured: bool = True
+    applies: bool = True
     passed: bool = True
     summary: str = ""
     numbers: dict[str, float] = field(default_factory=dict)
@@ -44,3 +46,8 @@ class QualityFinding:
 def unmeasured(why: str) -> QualityFinding:
     """Return the finding of a detector that had too little to judge."""
     return QualityFinding(measured=False, summary=f"not measured: {why}")
+
+
+def not_applicable(why: str) -> QualityFinding:
+    """Return the finding of a check that has nothing to look at in this task."""
+    return QualityFinding(measured=False, applies=False, summary=f"does not apply: {why}")

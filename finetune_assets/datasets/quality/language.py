@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
 from finetune_assets.datasets.languages import rate_language
 from finetune_assets.datasets.quality.config import LanguageConfig
-from finetune_assets.datasets.quality.finding import QualityFinding, unmeasured
+from finetune_assets.datasets.quality.finding import QualityFinding, not_applicable
 from finetune_assets.datasets.quality.rows import Row, asked, leaves, written_rows
+
+# BCP 47: the language comes first; regions and scripts say nothing about its words.
+_TAG = re.compile(r"([A-Za-z]{2,3})(?:[-_][\w-]*)?\Z")
 
 STATED = "stated_language"
 """The fact of an example that names its language."""
@@ -36,8 +40,8 @@ def other_languages(folder: Path, config: LanguageConfig, languages: list[str], 
     found: Counter[str] = Counter()
     judged = 0
     for row in written_rows(folder):
-        stated = row["facts"].get(STATED)
-        expected = [stated] if isinstance(stated, str) and stated else languages
+        stated = _code(row["facts"].get(STATED))
+        expected = [stated] if stated else languages
         texts = [text for text in _texts(row, free_text=free_text) if len(text[1]) >= config.min_length]
         if not expected or not texts:
             continue
@@ -52,7 +56,7 @@ def other_languages(folder: Path, config: LanguageConfig, languages: list[str], 
             problem = f"reads as {', '.join(sorted(set(others.values())))}, expected {', '.join(expected)}"
             finding.note(row, field=", ".join(others), problem=problem)
     if not judged:
-        return unmeasured("no row states its language and `quality.languages` is empty, or all texts are too short")
+        return not_applicable("no row states its language and `quality.languages` is empty, or all texts are too short")
     share = finding.flagged / judged
     finding.passed = share <= config.max_other_share
     finding.numbers = {
@@ -66,6 +70,12 @@ def other_languages(folder: Path, config: LanguageConfig, languages: list[str], 
         f"at most {config.max_other_share:.0%}); texts by language: {spoken}"
     )
     return finding
+
+
+def _code(stated: object) -> str:
+    """Return the language of a tag such as `en-GB` or `EN`; "" where there is none, or a name that is no tag."""
+    tag = _TAG.match(stated.strip()) if isinstance(stated, str) else None
+    return tag[1].lower() if tag else ""
 
 
 def _texts(row: Row, *, free_text: bool) -> list[tuple[str, str]]:

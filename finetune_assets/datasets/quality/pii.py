@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from email.headerregistry import Address
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from finetune_assets.datasets.quality.rows import Row, asked, written_rows
 from finetune_assets.records.errors import FinetuneError
 
 EMAIL, PHONE, CARD, IBAN = "e-mail", "phone", "card", "iban"
+SYSTEM = "system turn"
 
 # Where a candidate may stand; what it is, the libraries decide.
 _EMAIL = re.compile(r"[^\s<>\"'(),;:\[\]{}|\\]+@[^\s<>\"'(),;:\[\]{}|\\@]+\.[^\W\d_]{2,24}\b")
@@ -80,7 +82,7 @@ def personal_data(folder: Path, config: PiiConfig) -> QualityFinding:
 
 
 def scan(folder: Path, kinds_in: Callable[[str], dict[str, int]], max_rows: int, what: str) -> QualityFinding:
-    """Look through every row's input and target.
+    """Look through every row's turns and answers.
 
     Args:
         folder: the split dataset.
@@ -94,9 +96,12 @@ def scan(folder: Path, kinds_in: Callable[[str], dict[str, int]], max_rows: int,
     finding = QualityFinding()
     finds: Counter[str] = Counter()
     rows = 0
+    # One system turn stands in every row of most tasks.
+    cached = lru_cache(maxsize=64)(lambda text: tuple(kinds_in(text).items()))
     for row in written_rows(folder):
         rows += 1
-        by_field = {name: found for name, text in _fields(row) if (found := kinds_in(text))}
+        texts = _fields(row)
+        by_field = {name: found for name, text in texts if (found := _kinds(name, text, kinds_in, cached))}
         if by_field:
             kinds = sorted({kind for found in by_field.values() for kind in found})
             finding.note(row, field=", ".join(by_field), problem=", ".join(kinds))
@@ -111,9 +116,24 @@ def scan(folder: Path, kinds_in: Callable[[str], dict[str, int]], max_rows: int,
     return finding
 
 
+def _kinds(
+    name: str,
+    text: str,
+    kinds_in: Callable[[str], dict[str, int]],
+    cached: Callable[[str], tuple[tuple[str, int], ...]],
+) -> dict[str, int]:
+    return dict(cached(text)) if name == SYSTEM else kinds_in(text)
+
+
 def _fields(row: Row) -> Iterator[tuple[str, str]]:
+    """Yield every text that rendered rows hold: what the assistant said before and a worse answer are learned too."""
     yield "input", asked(row)
     yield "target", row["target"]
+    for role, name in (("assistant", "earlier answers"), ("system", SYSTEM)):
+        if text := "\n".join(turn["content"] for turn in row["messages"] if turn["role"] == role):
+            yield name, text
+    if isinstance(rejected := row["facts"].get("rejected"), str):
+        yield "rejected", rejected
 
 
 def _emails(text: str) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune_assets.datasets.quality.config import SuspectLabelsConfig
-from finetune_assets.datasets.quality.finding import QualityFinding, unmeasured
+from finetune_assets.datasets.quality.finding import QualityFinding, not_applicable, unmeasured
 from finetune_assets.datasets.quality.rows import Row, asked, sampled
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def suspect_labels(
         OSError: when the file cannot be read.
     """
     if free_text:
-        return unmeasured("the targets are free text")
+        return not_applicable("the targets are free text")
     rows, total = sampled(folder, config.max_rows)
     if len(rows) < config.min_rows:
         return unmeasured(f"{len(rows)} rows, at least {config.min_rows} are needed (suspect_labels.min_rows)")

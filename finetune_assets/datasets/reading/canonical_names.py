@@ -68,7 +68,7 @@ class CanonicalNames:
             other = self._folded.get(folded, (canonical, rank))
             # Names of two fields that differ only in case are told apart by nothing else.
             same = other is not None and other[0] == canonical
-            self._folded[folded] = (canonical, rank + len(lookup)) if same else None
+            self._folded[folded] = (canonical, rank + 2 * len(lookup)) if same else None
         # Source names to canonical names in their order, or None where two source names mean one field.
         self._plans: dict[tuple[str, ...], tuple[list[str], list[str]] | None] = {}
 
@@ -88,8 +88,14 @@ class CanonicalNames:
         return dict(zip(targets, [raw[name] for name in sources], strict=True))
 
     def _known(self, name: str) -> tuple[str, int] | None:
+        exact = self._lookup.get(name)
+        if exact is not None:
+            return exact
         bare = name.strip()
-        return self._lookup.get(name) or self._lookup.get(bare) or self._folded.get(bare.casefold())
+        if bare in self._lookup:
+            canonical, rank = self._lookup[bare]
+            return canonical, rank + len(self._lookup)
+        return self._folded.get(bare.casefold())
 
     def _plan(self, names: tuple[str, ...]) -> tuple[list[str], list[str]] | None:
         known = [(name, found[0]) for name in names if (found := self._known(name))]

@@ -103,6 +103,12 @@ class SourceConfig(BaseModel):
         ge=1.0,
         description="Most bytes unpacked for one packed byte; judged from 16 MiB on. Text packs 3 to 30 times.",
     )
+    max_packed_members: int = Field(
+        default=1 << 20,
+        ge=1,
+        description="Most members (gzip) or frames (zstd) of one packed file; more is refused. "
+        "bgzip writes one for each 64 KiB.",
+    )
     max_quarantine_share: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         default=0.2, description="Largest share (0 to 1) of rows that may be rejected before the dataset is refused."
     )

@@ -14,6 +14,7 @@ import csv
 import unicodedata
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,27 @@ def csv_rows(path: Path, config: SourceConfig, report: dict[str, Any]) -> Iterat
     Raises:
         FinetuneError: when the header cannot be used, or most rows do not fit it.
     """
+    with csv_table(path, config) as table:
+        report["dialect"] = table.dialect.to_json()
+        yield from table.rows()
+
+
+@contextmanager
+def csv_table(path: Path, config: SourceConfig) -> Iterator[CsvTable]:
+    """Open a CSV file, its dialect detected.
+
+    Args:
+        path: the file.
+        config: its dialect, as far as that is fixed, and the bound on one record.
+
+    Raises:
+        FinetuneError: when most rows do not fit the header.
+    """
     stream, _ = open_bytes(path, config)
     with stream:
         sample = stream.read(SAMPLE_BYTES)
         whole = not stream.read(1)
     dialect = detect_dialect(path, sample, whole, config.csv)
-    report["dialect"] = dialect.to_json()
     stream, _ = open_bytes(path, config)
     with stream:
         end = dialect.line_end.encode()
@@ -54,26 +70,37 @@ def csv_rows(path: Path, config: SourceConfig, report: dict[str, Any]) -> Iterat
             lines = wide_offsets(text_lines(as_utf8(stream), config.max_line_bytes, end=end))
         else:
             lines = text_lines(stream, config.max_line_bytes, offset=skip_mark(stream), end=end)
-        yield from _Table(path, lines, dialect, config).rows()
+        yield CsvTable(path, lines, dialect, config)
 
 
-class _Table:
-    """The rows of one file; lines that a broken record had taken are given back to it."""
+class CsvTable:
+    """The rows of one file; lines that a broken record had taken are given back to it.
+
+    Attributes:
+        dialect: how the file is written.
+        names: the column names, once `rows` gave its first row.
+        header: the header's row as it stands in the file; None where the configuration names the columns.
+    """
 
     def __init__(self, path: Path, lines: Iterator[Line], dialect: Dialect, config: SourceConfig) -> None:
         self._path = path
         self._lines = lines
+        self.header: FoundRow | None = None
         self._given_back: deque[Line] = deque()
-        self._dialect = dialect
+        self.dialect = dialect
         self._max_bytes = config.max_line_bytes
         self._encoding = "utf-8" if dialect.encoding == "utf-16" else dialect.encoding
         self._special = tuple(sign.encode() for sign in (dialect.quotechar, dialect.escapechar) if sign)
-        self._names = config.csv.header or []
+        self.names = config.csv.header or []
 
     def rows(self) -> Iterator[FoundRow]:
-        """Yield the rows below the header."""
-        self._names = self._header()
-        names, width, delimiter, encoding = self._names, len(self._names), self._dialect.delimiter, self._encoding
+        """Yield the rows below the header.
+
+        Raises:
+            FinetuneError: when the header cannot be used.
+        """
+        self.names = self._header()
+        names, width, delimiter, encoding = self.names, len(self.names), self.dialect.delimiter, self._encoding
         quote, escape = self._special[0], self._special[-1]
         for line in self._all_lines():
             number, offset, raw, _, whole = line
@@ -86,7 +113,8 @@ class _Table:
                 yield self._undecoded(line, error)
                 continue
             cells = text.removesuffix("\r").split(delimiter)
-            if len(cells) == width and "" not in cells:
+            # Of one column, a line of spaces has the right width and is no row all the same.
+            if len(cells) == width and "" not in cells and (width > 1 or not self._is_blank(line)):
                 yield FoundRow(number, None, offset, text, dict(zip(names, cells, strict=True)), None)
             elif not self._is_blank(line):
                 yield self._row(line, text, cells)
@@ -99,19 +127,20 @@ class _Table:
         return self._given_back.popleft() if self._given_back else next(self._lines, None)
 
     def _is_blank(self, line: Line) -> bool:
-        bare = line.raw.strip(b" \r\n") if self._dialect.delimiter == "\t" else line.raw.strip()
+        bare = line.raw.strip(b" \r\n") if self.dialect.delimiter == "\t" else line.raw.strip()
         return not bare or (bare == _END_MARK and not line.ended)
 
     def _header(self) -> list[str]:
         """Return the column names: those of the configuration, or those of the first line that is not blank."""
-        if self._names:
-            return _checked_names(self._path, self._names)
+        if self.names:
+            return _checked_names(self._path, self.names)
         for line in self._all_lines():
             if not self._is_blank(line):
-                self._names = []
+                self.names = []
                 row = self._careful(line, header=True)
                 if row.fault:
                     raise _bad_header(f"{self._path}:{line.number}", f"{row.fault.reason}: {row.fault.found}")
+                self.header = row
                 return _checked_names(f"{self._path}:{line.number}", list(row.fields["cells"]))
         return []
 
@@ -132,7 +161,7 @@ class _Table:
 
     def _quick(self, text: str) -> list[str] | None:
         """Return the cells of a record within one line, by Python's own strict reader; None when it is in doubt."""
-        dialect = self._dialect
+        dialect = self.dialect
         if dialect.escapechar is not None:
             return None
         try:
@@ -147,13 +176,18 @@ class _Table:
 
     def _scanned(self, first: Line, *, header: bool) -> FoundRow:
         """Take a record apart line by line, and give the lines back that are not its own."""
-        dialect = self._dialect
+        dialect = self.dialect
         scan = CsvScan(dialect.delimiter, dialect.quotechar, dialect.escapechar)
         taken = [first]
         texts = [first.raw.decode(self._encoding, "replace")]
         size = len(first.raw)
         state = scan.feed(texts[0], dialect.line_end)
+        hopeless = False
         while state == "open":
+            # What no further line can mend is not read on for: such lines in a row would cost their number squared.
+            hopeless = not header and (scan.stray_quotes or len(scan.cells) >= len(self.names))
+            if hopeless:
+                break
             line = self._next()
             if line is not None:
                 taken.append(line)
@@ -164,8 +198,8 @@ class _Table:
                 return self._bad(first, self._quoting(scan, "unclosed_quote", texts[0]))
             texts.append(line.raw.decode(self._encoding, "replace"))
             state = scan.feed(texts[-1], dialect.line_end)
-        several = len(taken) > 1
-        if several and not header and (scan.stray_quotes or len(scan.cells) != len(self._names)):
+        several = len(taken) > 1 and not header
+        if hopeless or (several and (scan.stray_quotes or len(scan.cells) != len(self.names))):
             scan.problem = scan.problem or f"a quote in column {_first_long(scan.cells)} that takes in the next lines"
         if scan.problem:
             self._given_back.extendleft(reversed(taken[1:]))
@@ -179,7 +213,7 @@ class _Table:
 
     def _row(self, line: Line, text: str, cells: list[str]) -> FoundRow:
         """Return the row of a record, with a fault when it does not fit the header."""
-        names = self._names
+        names = self.names
         if "\0" in text:
             where = next((name for name, cell in zip(names, cells, strict=False) if "\0" in cell), "")
             fault = Fault("nul_character", "U+0000 in a text", "text without it", "remove the character", where)
@@ -196,8 +230,8 @@ class _Table:
         return FoundRow(line.number, None, line.offset, text, {"cells": cells}, None)
 
     def _wrong_width(self, cells: list[str]) -> Fault:
-        width = len(self._names)
-        missing = self._names[len(cells)] if len(cells) < width else ""
+        width = len(self.names)
+        missing = self.names[len(cells)] if len(cells) < width else ""
         mend = (
             "put quotes around texts that hold the delimiter"
             if len(cells) > width
@@ -207,8 +241,8 @@ class _Table:
 
     def _quoting(self, scan: CsvScan, reason: str, text: str) -> Fault:
         column = len(scan.cells) + (reason == "unclosed_quote")
-        name = self._names[column - 1] if 0 < column <= len(self._names) else ""
-        escaped = self._dialect.escapechar is None and "\\" + self._dialect.quotechar in text
+        name = self.names[column - 1] if 0 < column <= len(self.names) else ""
+        escaped = self.dialect.escapechar is None and "\\" + self.dialect.quotechar in text
         mend = (
             "set dataset.source.csv.escapechar: '\\', or write quotes within a text twice"
             if escaped
@@ -217,8 +251,8 @@ class _Table:
         return Fault(reason, scan.problem, "texts between two quotes, as RFC 4180 has them", mend, name)
 
     def _undecoded(self, line: Line, error: UnicodeDecodeError) -> FoundRow:
-        found = f"byte {error.start} of the row is not {self._dialect.encoding.upper()}"
-        expected = self._dialect.encoding.upper()
+        found = f"byte {error.start} of the row is not {self.dialect.encoding.upper()}"
+        expected = self.dialect.encoding.upper()
         mend = "export the file as UTF-8, or set dataset.source.csv.encoding (cp1252 for old Windows programs)"
         return self._bad(line, Fault("bad_encoding", found, expected, mend))
 
@@ -228,8 +262,8 @@ class _Table:
 
 
 def _first_long(cells: list[str]) -> int:
-    """Return the 1-based number of the first cell that holds a line end."""
-    return next((number for number, cell in enumerate(cells, 1) if "\n" in cell or "\r" in cell), 1)
+    """Return the 1-based number of the first cell that holds a line end; one more than the cells for none."""
+    return next((number for number, cell in enumerate(cells, 1) if "\n" in cell or "\r" in cell), len(cells) + 1)
 
 
 def _checked_names(where: object, cells: list[str]) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from finetune_assets.datasets.batches import SYNTHETIC_FIELD
 from finetune_assets.datasets.quarantine import QuarantineWriter
 from finetune_assets.datasets.reading.canonical_names import Aliases as Aliases
 from finetune_assets.datasets.reading.canonical_names import CanonicalNames, alias_lookup
@@ -31,7 +32,7 @@ from finetune_assets.records.example import Rejection, SourceRef
 from finetune_assets.storage.files import explain_full_disk
 
 # Part of the input key: raise it when the same file would be read differently.
-READER_VERSION = 2
+READER_VERSION = 3
 
 _PROGRESS_ROWS = 10_000
 _SHOWN_TEXT = 2_000
@@ -140,7 +141,8 @@ def ingest(
         StorageError: when the disk is full.
     """
     listing = list_source(config, folder)
-    canonical = CanonicalNames(alias_lookup({**aliases, **config.aliases}))
+    # The mark of synthetic rows is known whatever the task type: rows that it misses would be judged as observed ones.
+    canonical = CanonicalNames(alias_lookup({SYNTHETIC_FIELD: (), **aliases, **config.aliases}))
     reader = _SourceReader(listing, config)
     read = accepted = mojibake = 0
     with (

@@ -28,7 +28,7 @@ def open_bytes(path: Path, config: SourceConfig) -> tuple[BinaryIO, str]:
 
     Args:
         path: the file.
-        config: `max_unpacked_bytes` and `max_unpack_ratio` bound what a packed file gives.
+        config: `max_unpacked_bytes`, `max_unpack_ratio` and `max_packed_members` bound what a packed file gives.
 
     Returns:
         The stream, whose reads raise SourceError for a broken or exploding file, and `gzip`, `zstd` or "" for plain.
@@ -50,11 +50,15 @@ def _buffered(raw: io.RawIOBase) -> BinaryIO:
 
 
 class _Codec(Protocol):
-    """Unpacks piece by piece. `rest`: input not yet used; `unfinished`: within a member or frame."""
+    """Unpacks piece by piece.
+
+    `rest`: input not yet used; `unfinished`: within a member or frame; `members`: members or frames begun.
+    """
 
     chunk_bytes: int
     rest: bytes
     unfinished: bool
+    members: int
 
     def feed(self, data: bytes) -> bytes: ...
 
@@ -65,6 +69,7 @@ class _Gzip:
     def __init__(self) -> None:
         self.rest = b""
         self.unfinished = False
+        self.members = 0
         self._member = zlib.decompressobj(wbits=31)
 
     def feed(self, data: bytes) -> bytes:
@@ -74,6 +79,7 @@ class _Gzip:
         self.rest = b""
         if not data:
             return b""
+        self.members += not self.unfinished
         self.unfinished = True
         out = self._member.decompress(data, BLOCK_BYTES)
         self.rest = self._member.unconsumed_tail
@@ -94,10 +100,12 @@ class _Zstd:
         self._frame: Any = self._new()
         self.rest = b""
         self.unfinished = False
+        self.members = 0
 
     def feed(self, data: bytes) -> bytes:
         import zstandard
 
+        self.members += not self.unfinished
         self.unfinished = True
         try:
             out: bytes = self._frame.decompress(data)
@@ -161,6 +169,10 @@ class _Unpacked(io.RawIOBase):
 
     def _bound(self) -> None:
         limit, ratio = self._config.max_unpacked_bytes, self._config.max_unpack_ratio
+        most = self._config.max_packed_members
+        if self._codec.members > most:
+            expected = f"at most {most} (source.max_packed_members)"
+            raise _explodes(self._path, f"more than {most} members or frames", expected)
         if self._produced > limit:
             raise _explodes(self._path, f"more than {limit} bytes", f"at most {limit} (source.max_unpacked_bytes)")
         if self._produced > _RATIO_FROM_BYTES and self._produced > ratio * self._consumed:

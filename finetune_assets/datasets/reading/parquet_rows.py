@@ -37,7 +37,7 @@ def parquet_rows(path: Path, config: SourceConfig) -> Iterator[FoundRow]:
     Raises:
         FinetuneError: when the file is broken or no Parquet, has unusable column names, or unpacks to too much.
     """
-    with _explained(path):
+    with explained(path):
         file = _open(path)
         schema = file.schema_arrow
         expected = file.metadata.num_rows
@@ -71,7 +71,7 @@ def _open(path: Path) -> Any:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turn what pyarrow says of a broken file into one line."""
     import pyarrow as pa
 
@@ -86,13 +86,13 @@ def _explained(path: Path) -> Iterator[None]:
 def _batches(file: Any, path: Path) -> Iterator[Any]:
     """Yield record batches of about 32 MiB; each copies its dictionaries, so more rows are cheaper."""
     for group in range(file.num_row_groups):
-        with _explained(path):
+        with explained(path):
             facts = file.metadata.row_group(group)
             width = max(1, facts.total_byte_size // max(1, facts.num_rows))
             rows = min(max(16, _BATCH_BYTES // width), _MOST_BATCH_ROWS)
             batches = file.iter_batches(batch_size=rows, row_groups=[group], use_threads=False)
         while True:
-            with _explained(path):
+            with explained(path):
                 batch = next(batches, None)
             if batch is None:
                 break
@@ -104,7 +104,7 @@ def _found_rows(path: Path, file: Any, names: list[str], config: SourceConfig) -
         readers = [ColumnReader(column, config.max_line_bytes) for column in batch.columns]
         for start in range(0, batch.num_rows, _SLICE_ROWS):
             rows = min(_SLICE_ROWS, batch.num_rows - start)
-            with _explained(path):
+            with explained(path):
                 columns = [reader.values(start, rows) for reader in readers]
             for cells in zip(*columns, strict=True) if columns else [()] * rows:
                 yield _row(names, cells, config.max_line_bytes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any
@@ -67,9 +68,17 @@ class Change:
     after: Any = dataclass_field(repr=False)
 
 
-def mend_schema(row: Mapping[str, Any], rules: MendRules) -> tuple[dict[str, Any], list[Change]]:
-    """Return the record with every schema mend done, and what was done; mending it again changes nothing."""
-    renamed, changes = _renamed(row, rules)
+def mend_schema(
+    row: Mapping[str, Any], rules: MendRules, *, rename: bool = True
+) -> tuple[dict[str, Any], list[Change]]:
+    """Return the record with every schema mend done, and what was done; mending it again changes nothing.
+
+    Args:
+        row: the record.
+        rules: what the task type says of it.
+        rename: False for the rows of a table, whose names are those of its columns.
+    """
+    renamed, changes = _renamed(row, rules) if rename else (dict(row), [])
     mended: dict[str, Any] = {}
     for name, value in renamed.items():
         mended[name], mend = _mend_value(name, value, rules)
@@ -78,17 +87,19 @@ def mend_schema(row: Mapping[str, Any], rules: MendRules) -> tuple[dict[str, Any
     return _mend_labels(mended, changes, rules), changes
 
 
+def new_names(names: Iterable[str], rules: MendRules) -> list[str]:
+    """Return the canonical name of each field of a record, or its own where two fields have one canonical name."""
+    held = list(names)
+    canonical = [rules.canonical(name) for name in held]
+    found = Counter(canonical)
+    return [new if found[new] == 1 else name for name, new in zip(held, canonical, strict=True)]
+
+
 def _renamed(row: Mapping[str, Any], rules: MendRules) -> tuple[dict[str, Any], list[Change]]:
     """Give each field its canonical name, where it stands under one name only."""
-    found: dict[str, int] = {}
-    for name in row:
-        canonical = rules.canonical(name)
-        found[canonical] = found.get(canonical, 0) + 1
     mended: dict[str, Any] = {}
     changes = []
-    for name, value in row.items():
-        canonical = rules.canonical(name)
-        new = canonical if found[canonical] == 1 else name
+    for (name, value), new in zip(row.items(), new_names(row, rules), strict=True):
         if new != name:
             changes.append(Change("rename", new, name, new))
         mended[new] = value

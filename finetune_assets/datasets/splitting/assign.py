@@ -8,10 +8,11 @@ Laws (each has a test):
 - `split(X, previous=split(X, p)) == split(X, p)`;
 - every item is either in exactly one split or set aside.
 
-New leak groups are dealt out stratum by stratum, in the order of `sha256(seed, component id)`, each to the split that
-lacks most of its share. Earlier assignments come first: a group with one earlier split follows it; in a group with
-several, old items come first, those nearest to training before the others, and then new ones, those with an official
-split first, each in the order of its key; an item that would tie two splits is set aside.
+New leak groups are dealt out stratum by stratum (which those are, `strata` says), in the order of
+`sha256(seed, component id)`, each to the split that lacks most of its share. Earlier assignments come first: a group
+with one earlier split follows it; in a group with several, old items come first, those nearest to training before the
+others, and then new ones, those with an official split first, each in the order of its key; an item that would tie two
+splits is set aside.
 
 Synthetic items decide nothing for observed ones: new ones come last, go to training, and are set aside where they
 share a leak group with an evaluation item.
@@ -19,22 +20,28 @@ share a leak group with an evaluation item.
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING
 
 from finetune_assets.datasets.config import SplitConfig
 from finetune_assets.datasets.splitting.conflicts import SetAside as SetAside
 from finetune_assets.datasets.splitting.conflicts import settle
+from finetune_assets.datasets.splitting.keys import ordered
 from finetune_assets.datasets.splitting.leak_groups import UnionFind, components
+from finetune_assets.datasets.splitting.strata import Shares, SmallStrata, Strata, pooled_strata, turn_of
 from finetune_assets.datasets.splitting.table import SplitTable as SplitTable
-from finetune_assets.records.example import SPLITS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 TRAIN, VALIDATION, TEST, NOWHERE = range(4)
-_ALL_STRATA = ""
-# Shares become whole numbers, so that a tie between two deficits is a tie on every machine.
-_SHARE_UNITS = 1_000_000
+_PLACE_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +51,24 @@ class SplitResult:
     Attributes:
         splits: the split's number by item: 0 train, 1 validation, 2 test, 3 nowhere (set aside).
         set_aside: the reason by item.
+        small: the strata that were too small to be divided by themselves.
     """
 
     splits: bytearray
     set_aside: dict[int, SetAside]
+    small: SmallStrata = field(default_factory=SmallStrata)
 
-    def assignments(self, table: SplitTable, previous: Mapping[bytes, int]) -> dict[bytes, int]:
-        """Return what the next version must remember: this split, and earlier assignments of all other keys."""
-        found = dict(previous)
-        for key, split in zip(table.keys, self.splits, strict=True):
-            if split != NOWHERE:
-                found[key] = split
-        return found
+    def assignments(self, table: SplitTable, previous: Mapping[bytes, int]) -> Iterator[tuple[bytes, int]]:
+        """Yield what the next version must remember, in the order of the keys: key and split.
+
+        That is this split, and earlier assignments of all other keys.
+        """
+        order = array("q", table.keys.order().tobytes())
+        items = (item for item in order if self.splits[item] != NOWHERE)
+        here = ((table.keys[item], self.splits[item]) for item in items)
+        # Of one key in both, what is said here comes first.
+        for _, said in groupby(merge(here, sorted(previous.items()), key=itemgetter(0)), key=itemgetter(0)):
+            yield next(said)
 
 
 def assign_splits(table: SplitTable, config: SplitConfig, previous: Mapping[bytes, int]) -> SplitResult:
@@ -70,33 +83,50 @@ def assign_splits(table: SplitTable, config: SplitConfig, previous: Mapping[byte
         Each item's split, or the reason why it has none.
     """
     count = len(table.keys)
-    wanted = bytearray(_wanted(table, config, item, previous) for item in range(count))
+    wanted = bytearray(_wanted(table, config, item, previous) for item in _stated(table, config, previous))
+    wanted = wanted or bytearray(count)
     last = {item for item in range(count) if table.synthetic[item] and table.keys[item] not in previous}
     groups = components(count, table.ties, without=last)
     masks = _masks(groups, wanted)
-    troubled = {root for root, mask in masks.items() if mask not in (0, 1, 2, 4)}
     set_aside: dict[int, SetAside] = {}
-    if troubled:
-        members = [item for item in range(count) if groups.find(item) in troubled and item not in last]
+    if any(mask not in (0, 1, 2, 4) for mask in masks):
+        members = [item for item in range(count) if masks[groups.find(item)] not in (0, 1, 2, 4) and item not in last]
         set_aside = settle(table, members, wanted, previous)
         groups = components(count, table.ties, without=last.union(set_aside))
         for item in set_aside:
             wanted[item] = 0
         masks = _masks(groups, wanted)
 
-    splits = bytearray([NOWHERE]) * count
-    new: dict[int, list[int]] = defaultdict(list)
-    for item in range(count):
-        if item in set_aside or item in last:
-            continue
-        root = groups.find(item)
-        if masks[root]:
-            splits[item] = masks[root].bit_length() - 1
-        else:
-            new[root].append(item)
-    _deal(table, config, list(new.values()), splits)
+    roots = groups.roots(count)
+    del groups
+    splits, new = _placed(masks, roots, [*set_aside, *last])
+    shared = _shared(table, set_aside)
+    strata = pooled_strata(table, config, roots, shared)
+    del roots
+    _deal(table, config, strata, new, shared, splits)
     _train_on_synthetic(table, last, splits, set_aside)
-    return SplitResult(splits=splits, set_aside=set_aside)
+    return SplitResult(splits=splits, set_aside=set_aside, small=strata.small)
+
+
+def _shared(table: SplitTable, set_aside: Collection[int]) -> bytearray:
+    """Return 1 for each item that the shares are kept of, else 0.
+
+    Evaluation-only rows come on top, or their stratum would have no other test row; and synthetic ones, or each would
+    send an observed row to the evaluation.
+    """
+    import numpy as np
+
+    on_top = np.frombuffer(bytes(table.evaluation_only), np.uint8) | np.frombuffer(bytes(table.synthetic), np.uint8)
+    shared = bytearray((on_top == 0).tobytes())
+    for item in set_aside:
+        shared[item] = 0
+    return shared
+
+
+def _stated(table: SplitTable, config: SplitConfig, previous: Mapping[bytes, int]) -> range:
+    """Return the items that may have to be somewhere: all of them, or none."""
+    honoured = bool(config.official and config.official.use == "honour") and any(table.official)
+    return range(len(table.keys) if previous or honoured or any(table.evaluation_only) else 0)
 
 
 def _wanted(table: SplitTable, config: SplitConfig, item: int, previous: Mapping[bytes, int]) -> int:
@@ -132,50 +162,94 @@ def _train_on_synthetic(
             set_aside[item] = "synthetic_tied_to_evaluation"
 
 
-def _masks(groups: UnionFind, wanted: Sequence[int]) -> dict[int, int]:
-    masks: dict[int, int] = defaultdict(int)
+def _placed(masks: bytearray, roots: NDArray[np.int64], left_out: Sequence[int]) -> tuple[bytearray, Groups]:
+    """Return the split of every item whose leak group has one already, and the leak groups that have none."""
+    import numpy as np
+
+    held = np.frombuffer(bytes(masks), np.uint8)[roots]
+    splits = np.array([NOWHERE, TRAIN, VALIDATION, NOWHERE, TEST], np.uint8)[held]
+    is_new = held == 0
+    splits[left_out] = NOWHERE
+    is_new[left_out] = False
+    return bytearray(splits.tobytes()), Groups.of(np.flatnonzero(is_new), roots)
+
+
+def _masks(groups: UnionFind, wanted: Sequence[int]) -> bytearray:
+    """Return the splits of each leak group as a bit mask, by the element that stands for it."""
+    masks = bytearray(len(groups))
     for item, mask in enumerate(wanted):
-        masks[groups.find(item)] |= mask
+        if mask:
+            masks[groups.find(item)] |= mask
     return masks
 
 
-def _deal(table: SplitTable, config: SplitConfig, new: list[list[int]], splits: bytearray) -> None:
-    """Deal out new leak groups, stratum by stratum, writing into `splits`."""
-    units = [round(config.shares[name] * _SHARE_UNITS) for name in SPLITS]
-    open_splits = [split for split in (TRAIN, VALIDATION, TEST) if units[split]]
-    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for item, split in enumerate(splits):
-        # Evaluation-only rows come on top of the shares, or their stratum would have no other test row; and synthetic
-        # ones, or each would send an observed row to the evaluation.
-        if split != NOWHERE and not table.evaluation_only[item] and not table.synthetic[item]:
-            counts[_stratum(table, config, item)][split] += 1
+class Groups:
+    """Leak groups as one column of items, those of a group next to each other.
 
-    queue = [(*turn_of(table, config, group), group) for group in new]
-    queue.sort(key=lambda entry: entry[:2])
-    for stratum, _, group in queue:
-        held = counts[stratum]
-        total = sum(held) + len(group)
-        lacking = [units[split] * total - held[split] * _SHARE_UNITS for split in open_splits]
-        # index() finds the first of equals: train before validation before test.
-        chosen = open_splits[lacking.index(max(lacking))]
+    Args:
+        items: the items.
+        begins: where each group begins; one more for the end.
+    """
+
+    def __init__(self, items: Sequence[int], begins: Sequence[int]) -> None:
+        self._items = items
+        self._begins = begins
+
+    @classmethod
+    def of(cls, items: NDArray[np.int64], roots: NDArray[np.int64]) -> Groups:
+        """Return the groups of items whose `roots` are equal."""
+        import numpy as np
+
+        items = items[np.argsort(roots[items], kind="stable")]
+        held = roots[items]
+        begins = np.flatnonzero(np.append(True, held[1:] != held[:-1])[: len(held)])
+        return cls(_column(items), _column(np.append(begins, len(held))))
+
+    def __len__(self) -> int:
+        return len(self._begins) - 1
+
+    def __getitem__(self, number: int) -> Sequence[int]:
+        """Return the items of a group."""
+        return self._items[self._begins[number] : self._begins[number + 1]]
+
+    def __iter__(self) -> Iterator[Sequence[int]]:
+        return (self[number] for number in range(len(self)))
+
+
+def _column(numbers: NDArray[np.int64]) -> array[int]:
+    found = array("q")
+    found.frombytes(numbers.astype("i8").tobytes())
+    return found
+
+
+def _deal(
+    table: SplitTable, config: SplitConfig, strata: Strata, new: Groups, shared: bytearray, splits: bytearray
+) -> None:
+    """Deal out new leak groups, stratum by stratum, writing into `splits`.
+
+    Args:
+        table: the items.
+        config: shares and seed.
+        strata: the stratum of each item.
+        new: the leak groups to deal out.
+        shared: 1 for the items that shares are kept of.
+        splits: where the items are so far.
+    """
+    counts: dict[str, list[int]] = {name: [0, 0, 0] for name in strata.names}
+    for item, split in enumerate(splits):
+        if split != NOWHERE and shared[item]:
+            counts[strata.names[item]][split] += 1
+    ranks = {name: rank for rank, name in enumerate(sorted(counts))}
+    names = sorted(counts)
+    stratum_of, places = array("q"), bytearray()
+    for group in new:
+        name, place = turn_of(strata.names, table, config, group)
+        stratum_of.append(ranks[name])
+        places += place
+    shares = Shares(config)
+    for number in ordered(places, _PLACE_BYTES, within=stratum_of):
+        group = new[number]
+        chosen = shares.next(counts[names[stratum_of[number]]], len(group))
         for item in group:
             splits[item] = chosen
-            counts[_stratum(table, config, item)][chosen] += 1
-
-
-def _stratum(table: SplitTable, config: SplitConfig, item: int) -> str:
-    return table.strata[item] if config.stratify else _ALL_STRATA
-
-
-def turn_of(table: SplitTable, config: SplitConfig, group: list[int]) -> tuple[str, bytes]:
-    """Return a group's stratum (its most frequent label, the first by name among equals) and its place in the order."""
-    if len(group) == 1:
-        return _stratum(table, config, group[0]), _place(config, table.keys[group[0]])
-    labels = Counter(_stratum(table, config, item) for item in group)
-    most = max(labels.values())
-    stratum = min(label for label, count in labels.items() if count == most)
-    return stratum, _place(config, min(table.keys[item] for item in group))
-
-
-def _place(config: SplitConfig, component_id: bytes) -> bytes:
-    return hashlib.sha256(f"{config.seed}:{component_id.hex()}".encode()).digest()
+            counts[strata.names[item]][chosen] += 1

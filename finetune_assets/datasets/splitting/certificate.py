@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from finetune_assets.datasets.splitting.assign import NOWHERE, SplitResult, SplitTable
@@ -51,13 +52,14 @@ def build_certificate(
         "seed": config.seed,
         "examples": rows,
         "splits": {name: counts[number] for number, name in enumerate(SPLITS)},
+        "small_strata": asdict(result.small),
         "set_aside": dict(sorted(Counter(result.set_aside.values()).items())),
         "declared_groups": _declared(table, result),
         "components": len(sizes),
         "largest_component": max(sizes, default=0),
         "largest_component_share": round(max(sizes, default=0) / rows, 6) if rows else 0.0,
         "component_sizes": _histogram(sizes),
-        "cross_split_key_overlap": len(table.keys) - len(set(table.keys)),
+        "cross_split_key_overlap": table.keys.repeated(),
         "cross_split_group_overlap": _cut_nodes(table, result),
         "near_duplicates": _near(near, near_pairs, closest, recall) if near.enabled else {"searched": False},
         "official_splits": official.to_json(config.official) if official and config.official else None,
@@ -66,15 +68,22 @@ def build_certificate(
 
 def _sizes(table: SplitTable, result: SplitResult) -> list[int]:
     """Return how many accepted items each leak group has."""
+    import numpy as np
+
     count = len(table.keys)
-    groups = components(count, table.ties, without=result.set_aside)
-    return list(Counter(groups.find(item) for item in range(count) if result.splits[item] != NOWHERE).values())
+    roots = components(count, table.ties, without=result.set_aside).roots(count)
+    accepted = np.frombuffer(bytes(result.splits), np.uint8) != NOWHERE
+    found: list[int] = np.unique(roots[accepted], return_counts=True)[1].tolist()
+    return found
 
 
 def _declared(table: SplitTable, result: SplitResult) -> int:
     """Count the declared groups of accepted items. They are tied before near-duplicates, so their nodes come first."""
-    known = table.ties.group_count
-    return len({node for item, node in table.ties if node < known and result.splits[item] != NOWHERE})
+    seen = bytearray(table.ties.group_count)
+    for item, node in table.ties:
+        if node < len(seen) and result.splits[item] != NOWHERE:
+            seen[node] = 1
+    return sum(seen)
 
 
 def _histogram(sizes: list[int]) -> dict[str, int]:
@@ -114,6 +123,15 @@ def certificate_table(certificate: Mapping[str, Any]) -> str:
     """Return the certificate as a Markdown table for people."""
     lines = [("examples", ", ".join(f"{name} {certificate['splits'][name]:,}" for name in SPLITS))]
     lines.append(("set aside", _counted(certificate["set_aside"]) or "0"))
+    small = certificate["small_strata"]
+    if small["strata"]:
+        bound = f"{small['strata']:,} of fewer than {small['fewer_than']:,} leak groups"
+        lines.append(
+            (
+                "labels too rare to be divided by themselves, divided together",
+                f"{bound}, {small['examples']:,} examples",
+            )
+        )
     lines.append(("leak groups", f"{certificate['components']:,}"))
     lines.append(
         (

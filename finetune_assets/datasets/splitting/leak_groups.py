@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class UnionFind:
@@ -21,6 +26,9 @@ class UnionFind:
         self._parent = array("q", range(count))
         self._size = array("q", [1]) * count
 
+    def __len__(self) -> int:
+        return len(self._parent)
+
     def find(self, element: int) -> int:
         """Return the element that stands for the set of `element`."""
         parent = self._parent
@@ -29,9 +37,30 @@ class UnionFind:
             element = parent[element]
         return element
 
+    def roots(self, count: int) -> NDArray[np.int64]:
+        """Return the element that stands for the set of each of the first `count` elements."""
+        import numpy as np
+
+        parent = np.frombuffer(self._parent, np.int64)
+        found = parent[:count]
+        while not np.array_equal(above := parent[found], found):
+            found = above
+        return found.copy()
+
     def size(self, element: int) -> int:
         """Return how many elements the set of `element` has."""
         return self._size[self.find(element)]
+
+    def large(self, elements: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+        """Return for many elements at once which stands for their set, where it has more than `size`; -1 elsewhere."""
+        import numpy as np
+
+        parent = np.frombuffer(self._parent, np.int64)
+        found = parent[elements]
+        while not np.array_equal(above := parent[found], found):
+            found = above
+        held: NDArray[np.int64] = np.where(np.frombuffer(self._size, np.int64)[found] > size, found, -1)
+        return held
 
     def union(self, one: int, other: int) -> int:
         """Make one set of two and return the element that stands for it."""
@@ -55,6 +84,7 @@ class Ties:
         self.items = array("q")
         self.nodes = array("q")
         self._names: dict[str, int] = {}
+        self._numbered = 0
         self._node_count = 0
 
     @property
@@ -65,7 +95,7 @@ class Ties:
     @property
     def group_count(self) -> int:
         """How many declared groups there are."""
-        return len(self._names)
+        return len(self._names) + self._numbered
 
     def tie(self, item: int, group: str) -> None:
         """Tie an item to a declared group, named as `field=value`."""
@@ -74,11 +104,34 @@ class Ties:
             node = self._names[group] = self._new_node()
         self._add(item, node)
 
+    def tie_numbered(self, items: NDArray[np.int64], groups: NDArray[np.int32]) -> None:
+        """Tie items to declared groups that are numbered instead of named, all at once and before any other tie.
+
+        Args:
+            items: an item for each tie.
+            groups: its group, any whole number from 0.
+        """
+        import numpy as np
+
+        _, nodes = np.unique(groups, return_inverse=True)
+        self._numbered = self._node_count = int(nodes.max(initial=-1)) + 1
+        self.items.frombytes(items.astype(np.int64).tobytes())
+        self.nodes.frombytes(nodes.astype(np.int64).tobytes())
+
     def tie_pair(self, one: int, other: int) -> None:
         """Tie two items to each other."""
         node = self._new_node()
         self._add(one, node)
         self._add(other, node)
+
+    def tie_pairs(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> None:
+        """Tie many pairs, each as `tie_pair` does."""
+        import numpy as np
+
+        nodes = np.arange(self._node_count, self._node_count + len(one))
+        self.items.frombytes(np.column_stack([one, other]).astype(np.int64).tobytes())
+        self.nodes.frombytes(np.repeat(nodes, 2).astype(np.int64).tobytes())
+        self._node_count += len(one)
 
     def tie_all(self, items: Iterable[int]) -> None:
         """Tie items that are all alike to each other."""

@@ -125,7 +125,7 @@ class _Near:
     def __init__(self, table: SplitTable, row_of: Sequence[int], sketches: Sketches) -> None:
         import numpy as np
 
-        self.order = np.array(sorted(range(len(table.keys)), key=table.keys.__getitem__), np.int64)
+        self.order = table.keys.order()
         self._table = table
         self._rows = np.asarray(row_of, np.int64)
         self._sketches = sketches
@@ -133,17 +133,21 @@ class _Near:
     def tie(self) -> NearPairs:
         """Tie all near-duplicates; return the pairs, as positions in the order of the content keys."""
         pairs = self._sketches.search(self._rows[self.order]).near_pairs()
-        for one, other in zip(pairs.one, pairs.other, strict=True):
-            self._table.ties.tie_pair(int(self.order[one]), int(self.order[other]))
+        one, other, _ = pairs.columns()
+        self._table.ties.tie_pairs(self.order[one], self.order[other])
         for members in pairs.equal:
             self._table.ties.tie_all(int(self.order[member]) for member in members)
         return pairs
 
     def rows_of(self, pairs: NearPairs) -> list[tuple[int, int, float]]:
         """Return the rows of pairs, most alike first."""
-        ranked = sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))
-        row_at = self._rows[self.order].tolist()
-        return [(row_at[one], row_at[other], similarity) for one, other, similarity in ranked]
+        import numpy as np
+
+        one, other, similarity = pairs.all_columns()
+        ranked = np.lexsort((other, one, -similarity))
+        row_at = self._rows[self.order]
+        columns = row_at[one[ranked]], row_at[other[ranked]], similarity[ranked]
+        return list(zip(*(column.tolist() for column in columns), strict=True))
 
     def across(self, splits: bytearray) -> _Across:
         """Search the accepted items for near-duplicates in different splits."""

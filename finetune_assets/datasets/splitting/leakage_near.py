@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from finetune_assets.datasets.splitting.near_duplicates import LOWER, NearSearch
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 @dataclass(slots=True)
@@ -54,10 +49,8 @@ def closest_across(search: NearSearch, splits: Sequence[int] | bytes | bytearray
             if where[first] != where[other]:
                 found.see(first, other, 1.0, threshold)
 
-    def across(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
-        apart: NDArray[np.bool_] = where[one] != where[other]
-        return apart
-
-    for one, other, similarity, _ in search.compared(threshold - LOWER, relevant=across):
-        found.see(one, other, similarity, threshold)
+    camps = where[search.positions]
+    for ones, those, similarities in search.compared(threshold - LOWER, lambda: camps):
+        for pair in zip(ones.tolist(), those.tolist(), similarities.tolist(), strict=True):
+            found.see(*pair, threshold)
     return found

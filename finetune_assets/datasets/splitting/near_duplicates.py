@@ -19,21 +19,28 @@ from typing import TYPE_CHECKING, Self
 
 from finetune_assets.datasets.splitting.config import NearDuplicateConfig
 from finetune_assets.datasets.splitting.leak_groups import UnionFind
-from finetune_assets.datasets.splitting.near_duplicates_candidates import candidate_pairs
-from finetune_assets.datasets.splitting.near_duplicates_sketch import Banding, SketchBlock, banding_for
-from finetune_assets.records.similarity import jaccard, shingles
+from finetune_assets.datasets.splitting.near_duplicates_candidates import Meeting, candidate_pairs
+from finetune_assets.datasets.splitting.near_duplicates_signatures import Signatures
+from finetune_assets.datasets.splitting.near_duplicates_sketch import SketchBlock, banding_for
+from finetune_assets.datasets.splitting.near_duplicates_verify import pair_similarities
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Relevant = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
+    from finetune_assets.datasets.splitting.near_duplicates_candidates import Camps
+
+    Positions = NDArray[np.int64]
+    Columns = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 # How far below the threshold pairs are still compared. The estimate from about 90 values has a standard deviation of
 # at most 0.05, so that a pair at the threshold falls below this floor once in 10,000 times.
 LOWER = 0.2
-_CACHED_SHINGLES = 500_000
 _LARGE_GROUP = 64
+_PORTION_BYTES = 1 << 20
+_IN_VAIN_SHARE = 16
+# Reading so many bytes takes no longer than asking for another place of the file.
+_GAP_BYTES = 1 << 11
 
 
 @dataclass(slots=True)
@@ -66,6 +73,41 @@ class NearPairs:
         self.one.append(one)
         self.other.append(other)
         self.similarity.append(similarity)
+
+    def columns(self) -> Columns:
+        """Return the pairs without those of equal texts: both positions and the similarity."""
+        import numpy as np
+
+        return np.array(self.one, np.int64), np.array(self.other, np.int64), np.array(self.similarity, np.float64)
+
+    def all_columns(self) -> Columns:
+        """Return all pairs, those of equal texts last."""
+        import numpy as np
+
+        one, other, similarity = self.columns()
+        first = np.repeat([members[0] for members in self.equal], [len(members) - 1 for members in self.equal])
+        others = np.array([member for members in self.equal for member in members[1:]], np.int64)
+        return (
+            np.concatenate([one, first.astype(np.int64)]),
+            np.concatenate([other, others]),
+            np.concatenate([similarity, np.ones(len(others))]),
+        )
+
+    def without_repetitions(self) -> NearPairs:
+        """Return each pair once, where it came first."""
+        import numpy as np
+
+        one, other, similarity = self.columns()
+        _, first = np.unique(one << np.int64(32) | other, return_index=True)
+        if len(first) == len(one):
+            return self
+        first.sort()
+        return NearPairs(
+            array("q", one[first].tobytes()),
+            array("q", other[first].tobytes()),
+            array("d", similarity[first].tobytes()),
+            self.equal,
+        )
 
 
 class Sketches:
@@ -110,6 +152,32 @@ class Sketches:
         """Return a row's normalised text."""
         begin, end = self._offsets[row : row + 2]
         return os.pread(self._texts.fileno(), end - begin, begin).decode("utf-8", "surrogatepass")
+
+    def texts(self, rows: NDArray[np.int64]) -> list[str]:
+        """Return the normalised texts of several rows; those that stand near each other are read at once."""
+        import numpy as np
+
+        ends = np.frombuffer(self._offsets, np.int64)
+        order = np.argsort(rows, kind="stable")
+        begin, end = ends[rows[order]], ends[rows[order] + 1]
+        far = begin[1:] > end[:-1] + _GAP_BYTES
+        far |= begin[1:] // _PORTION_BYTES != begin[:-1] // _PORTION_BYTES
+        found = [""] * len(rows)
+        for places in np.split(np.arange(len(rows)), np.flatnonzero(far) + 1) if len(rows) else ():
+            first, last = int(begin[places[0]]), int(end[places[-1]])
+            block = os.pread(self._texts.fileno(), last - first, first)
+            edges = (begin[places] - first).tolist(), (end[places] - first).tolist()
+            for place, here, there in zip(order[places].tolist(), *edges, strict=True):
+                found[place] = block[here:there].decode("utf-8", "surrogatepass")
+        return found
+
+    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the bytes of the normalised texts of some rows."""
+        import numpy as np
+
+        ends = np.frombuffer(self._offsets, np.int64)
+        found: NDArray[np.int64] = ends[rows + 1] - ends[rows]
+        return found
 
     def search(self, rows: Sequence[int] | NDArray[np.int64]) -> NearSearch:
         """Return a search over some rows.
@@ -157,8 +225,6 @@ class NearSearch:
         self.positions = np.sort(first[distinct != 0])
         self.bands = bands[rows[self.positions]]
         self.marks = marks[rows[self.positions]]
-        self._cache: dict[int, frozenset[str]] = {}
-        self._cached = 0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -170,81 +236,110 @@ class NearSearch:
         from boilerplate, and their pairs would grow with the square of the rows.
         """
         pairs = NearPairs(equal=self.equal)
-        known: set[tuple[int, int]] = set()
-        joined = UnionFind(len(self.rows))
-        for one, other, similarity, crowded in self.compared(self.sketches.config.threshold, joined=joined):
-            if (one, other) in known:
-                continue
-            if crowded:
-                known.add((one, other))
-            joined.union(one, other)
-            pairs.add(one, other, similarity)
-        return pairs
+        joined = _Joined(len(self.rows), self.positions)
+        for one, other, similarity in self.compared(self.sketches.config.threshold, joined.camps, joined.apart):
+            for here, there, alike in zip(one.tolist(), other.tolist(), similarity.tolist(), strict=True):
+                if joined.join(here, there):
+                    pairs.add(here, there, alike)
+        # A pair of crowded runs may come again with another band.
+        return pairs.without_repetitions()
 
     def compared(
-        self, floor: float, *, relevant: Relevant | None = None, joined: UnionFind | None = None
-    ) -> Iterator[tuple[int, int, float, bool]]:
+        self,
+        floor: float,
+        camps: Callable[[], Camps | None],
+        apart: Callable[[Positions, Positions], NDArray[np.bool_]] | None = None,
+    ) -> Iterator[tuple[Positions, Positions, NDArray[np.float64]]]:
         """Compare candidates and yield those at or above the floor.
 
         Args:
             floor: similarity, at most `LOWER` below the threshold to mean something.
-            relevant: which pairs of positions to compare; None compares all.
-            joined: pairs that stand in one large set of it are left out.
+            camps: a number for each of `positions`, as `near_duplicates_candidates.Meeting` describes them.
+            apart: asked once more which pairs of positions are wanted, before some thousands are compared.
 
         Yields:
-            Two positions, their true similarity, and whether their run was crowded, so that they may come again.
+            Two columns of positions and their true similarity; a pair may come again.
         """
-        config, banding = self.sketches.config, self.sketches.banding
-        for one, other, crowded in candidate_pairs(self.bands):
-            keep = worth_comparing(self.marks, one, other, config, banding)
-            left, right, dense = self.positions[one[keep]], self.positions[other[keep]], crowded[keep]
-            keep = relevant(left, right) if relevant else ~_in_large(joined, left, right) if joined else dense | True
-            for here, there, again in zip(left[keep].tolist(), right[keep].tolist(), dense[keep].tolist(), strict=True):
-                if joined and joined.size(here) > _LARGE_GROUP and joined.find(here) == joined.find(there):
-                    continue
-                similarity = jaccard(self.shingles(here), self.shingles(there))
-                if similarity >= floor:
-                    yield here, there, similarity, again
+        meeting = Meeting(Signatures(self.marks, self.sketches.config.threshold - LOWER), camps)
+        for found in candidate_pairs(self.bands, meeting):
+            one, other = self.positions[found.one], self.positions[found.other]
+            for here, there in self._portions(one, other):
+                if apart:
+                    wanted = apart(here, there)
+                    here, there = here[wanted], there[wanted]
+                similarity = self.similarities(here, there)
+                kept = similarity >= floor
+                if kept.any():
+                    yield here[kept], there[kept], similarity[kept]
 
-    def shingles(self, position: int) -> frozenset[str]:
-        """Return the shingles of the text at a position."""
-        found = self._cache.get(position)
-        if found is None:
-            if self._cached > _CACHED_SHINGLES:
-                self._cache.clear()
-                self._cached = 0
-            found = shingles(self.text(position), self.sketches.config.shingle)
-            self._cache[position] = found
-            self._cached += len(found)
-        return found
+    def _portions(self, one: Positions, other: Positions) -> Iterator[tuple[Positions, Positions]]:
+        """Yield the pairs in portions whose texts have about a megabyte together."""
+        import numpy as np
+
+        sizes = self.sketches.sizes(self.rows[one]) + self.sketches.sizes(self.rows[other])
+        number = np.cumsum(sizes) // _PORTION_BYTES
+        cuts = np.flatnonzero(number[1:] != number[:-1]) + 1
+        yield from zip(np.split(one, cuts), np.split(other, cuts), strict=True)
+
+    def similarities(self, one: Positions, other: Positions) -> NDArray[np.float64]:
+        """Return the true similarity of pairs of positions."""
+        import numpy as np
+
+        distinct, place = np.unique(np.concatenate([one, other]), return_inverse=True)
+        texts = self.sketches.texts(self.rows[distinct])
+        return pair_similarities(texts, place[: len(one)], place[len(one) :], self.sketches.config.shingle)
 
     def text(self, position: int) -> str:
         """Return the normalised text at a position."""
         return self.sketches.text(int(self.rows[position]))
 
 
-def _in_large(joined: UnionFind, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which pairs stand in one large set already; each position is looked up once."""
-    import numpy as np
+class _Joined:
+    """Which rows are connected already.
 
-    distinct, place = np.unique(np.concatenate([one, other]), return_inverse=True)
-    roots = np.fromiter(map(joined.find, distinct.tolist()), np.int64, len(distinct))
-    large = np.fromiter((joined.size(root) > _LARGE_GROUP for root in roots.tolist()), np.bool_, len(roots))
-    left, right = place[: len(one)], place[len(one) :]
-    same: NDArray[np.bool_] = (roots[left] == roots[right]) & large[left]
-    return same
+    Args:
+        count: of all positions.
+        positions: of those that are searched.
+    """
 
+    def __init__(self, count: int, positions: Positions) -> None:
+        self._groups = UnionFind(count)
+        self._positions = positions
+        self._camps: Positions | None = None
+        self._changed = False
+        self._in_vain = 0
 
-def worth_comparing(
-    marks: NDArray[np.uint8],
-    one: NDArray[np.int64],
-    other: NDArray[np.int64],
-    config: NearDuplicateConfig,
-    banding: Banding,
-) -> NDArray[np.bool_]:
-    """Return which pairs their signatures estimate to be at most `LOWER` below the threshold, or above it."""
-    kept: NDArray[np.bool_] = (marks[one] == marks[other]).sum(axis=1) >= (config.threshold - LOWER) * banding.hashes
-    return kept
+    def join(self, one: int, other: int) -> bool:
+        """Connect two positions; False where both stand in one large group already."""
+        groups = self._groups
+        if (root := groups.find(one)) == groups.find(other):
+            return groups.size(root) <= _LARGE_GROUP
+        self._changed = True
+        groups.union(one, other)
+        return True
+
+    def camps(self) -> Positions | None:
+        """Return a number for each searched row, equal within a large group.
+
+        Seldom the newest numbers, since making them takes time; what they let through in vain is counted, and newer
+        ones are made when those would have been the cheaper way.
+        """
+        import numpy as np
+
+        if self._changed and self._in_vain >= len(self._positions) // _IN_VAIN_SHARE:
+            self._changed, self._in_vain = False, 0
+            large = self._groups.large(self._positions, _LARGE_GROUP)
+            self._camps = np.where(large < 0, self._positions, large) if (large >= 0).any() else None
+        return self._camps
+
+    def apart(self, one: Positions, other: Positions) -> NDArray[np.bool_]:
+        """Return which pairs do not stand in one large group."""
+        import numpy as np
+
+        left, right = self._groups.large(one, _LARGE_GROUP), self._groups.large(other, _LARGE_GROUP)
+        wanted: NDArray[np.bool_] = (left != right) | (left < 0)
+        self._in_vain += len(wanted) - int(np.count_nonzero(wanted))
+        return wanted
 
 
 def _groups(group: NDArray[np.int64], count: int, *, skip: bool) -> list[list[int]]:

@@ -7,21 +7,31 @@ far as the threshold allows, so that the pairs are the hardest ones that still m
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finetune_assets.datasets.normalise import normalise_text
-from finetune_assets.datasets.splitting.near_duplicates import NearSearch, worth_comparing
-from finetune_assets.datasets.splitting.near_duplicates_candidates import candidate_pairs
+from finetune_assets.datasets.splitting.near_duplicates import LOWER, NearSearch
+from finetune_assets.datasets.splitting.near_duplicates_candidates import Meeting, candidate_pairs
+from finetune_assets.datasets.splitting.near_duplicates_signatures import Signatures
 from finetune_assets.datasets.splitting.near_duplicates_sketch import SEED, sketch_texts
+from finetune_assets.datasets.splitting.near_duplicates_verify import pair_similarities
 from finetune_assets.evaluation.statistics import wilson_interval
 from finetune_assets.records.similarity import jaccard, shingles
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.int64]
 
 _TRIES = 8
 _MAX_EDITS = 40
 # Rewording a very long text edit by edit takes long and tells no more.
 _MAX_CHARACTERS = 4_000
+# Pairs that are compared at a time.
+_PORTION = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,17 +191,36 @@ def _found(search: NearSearch, group_of: Sequence[int], planted: Sequence[Plante
     count = len(search.bands)
     bands = np.concatenate([search.bands, np.frombuffer(block.bands, "<u4").reshape(-1, banding.bands)])
     marks = np.concatenate([search.marks, np.frombuffer(block.marks, np.uint8).reshape(-1, banding.hashes)])
-    made = [shingles(pair.text, config.shingle) for pair in planted]
-    found: set[int] = set()
-    for one, other, _ in candidate_pairs(bands):
-        ours = (one < count) & (other >= count)
-        one, other = one[ours], other[ours]
-        ours = worth_comparing(marks, one, other, config, banding)
-        for place, number in zip(one[ours].tolist(), (other[ours] - count).tolist(), strict=True):
-            origin = planted[number].origin
-            if number in found or group_of[place] != group_of[origin]:
-                continue
-            known = search.shingles(int(search.positions[place]))
-            if place == origin or jaccard(known, made[number]) >= config.threshold:
-                found.add(number)
-    return len(found)
+    camps = (np.arange(len(bands)) >= count).astype(np.uint8)
+    groups = np.asarray(group_of, np.int64)
+    origins = np.array([pair.origin for pair in planted], np.int64)
+    found = np.zeros(len(planted), np.bool_)
+    meeting = Meeting(Signatures(marks, config.threshold - LOWER), lambda: camps)
+    for place, other, _ in candidate_pairs(bands, meeting):
+        number = other - count
+        wanted = ~found[number] & (groups[place] == groups[origins[number]])
+        place, number = place[wanted], number[wanted]
+        own = place == origins[number]
+        found[number[own]] = True
+        for near, made in _portions(place[~own], number[~own]):
+            # Some were found in the portion before.
+            near, made = near[~found[made]], made[~found[made]]
+            found[made[_alike(search, near, [planted[at].text for at in made.tolist()])]] = True
+    return int(found.sum())
+
+
+def _portions(place: Numbers, number: Numbers) -> Iterator[tuple[Numbers, Numbers]]:
+    for begin in range(0, len(place), _PORTION):
+        yield place[begin : begin + _PORTION], number[begin : begin + _PORTION]
+
+
+def _alike(search: NearSearch, places: Numbers, made: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which planted texts are near-duplicates of the rows at the same places."""
+    import numpy as np
+
+    config = search.sketches.config
+    distinct, place = np.unique(places, return_inverse=True)
+    texts = search.sketches.texts(search.rows[search.positions[distinct]])
+    similar = pair_similarities([*texts, *made], place, np.arange(len(made)) + len(texts), config.shingle)
+    kept: NDArray[np.bool_] = similar >= config.threshold
+    return kept

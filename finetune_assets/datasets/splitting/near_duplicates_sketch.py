@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+import struct
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from finetune_assets.datasets.normalise import normalise_text
+from finetune_assets.datasets.normalise import normalise_texts
 from finetune_assets.datasets.splitting.config import NearDuplicateConfig
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _RECALL_AT_THRESHOLD = 0.999
 _MAX_HASHES = 128
 _MAX_BAND_ROWS = 8
+_UNPACKED_ROWS = 128
 _MIXER = 0x9E3779B97F4A7C15  # 2**64 / golden ratio, odd: multiplication by it loses nothing
 SEED = 3
 
@@ -102,7 +104,7 @@ def sketch_texts(texts: Sequence[str], config: NearDuplicateConfig) -> SketchBlo
     import numpy as np
 
     banding = banding_for(config.threshold)
-    normalised = [normalise_text(text) for text in texts]
+    normalised = normalise_texts(texts)
     encoded = [text.encode("utf-8", "surrogatepass") for text in normalised]
     if not encoded:
         return SketchBlock()
@@ -124,13 +126,29 @@ def _signatures(texts: Sequence[str], size: int, hashes: int) -> NDArray[np.uint
     import numpy as np
     import rensa
 
-    tokens, ends = _shingle_hashes(texts, size)
-    matrix = rensa.RMinHash.digest_matrix_from_flat_token_hashes(tokens, ends, hashes, SEED)
-    return np.array(matrix.to_rows(), dtype=np.uint32).reshape(len(texts), hashes)
+    tokens, begins = shingle_hashes(texts, size)
+    pack = struct.Struct(f"<{hashes}I").pack
+    packed: list[bytes] = []
+    # The library gives the values as Python's whole numbers only: those of a few rows stay in the processor's cache.
+    for first in range(0, len(texts), _UNPACKED_ROWS):
+        some = begins[first : first + _UNPACKED_ROWS + 1]
+        matrix = rensa.RMinHash.digest_matrix_from_flat_token_hashes(
+            tokens[int(some[0]) : int(some[-1])], some - some[0], hashes, SEED
+        )
+        packed.extend([pack(*row) for row in matrix.to_rows()])
+    return np.frombuffer(b"".join(packed), "<u4").reshape(len(texts), hashes)
 
 
-def _shingle_hashes(texts: Sequence[str], size: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Return 64-bit hashes of all shingles, text after text, and where each text's begin and the last ends."""
+def shingle_hashes(texts: Sequence[str], size: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return 64-bit hashes of all shingles, text after text, repetitions included.
+
+    Args:
+        texts: normalised texts.
+        size: characters of a shingle; a text that is shorter is one by itself, filled with NUL.
+
+    Returns:
+        The hashes, and where each text's begin and the last ends.
+    """
     import numpy as np
 
     # A text that is shorter than a shingle is a shingle by itself.

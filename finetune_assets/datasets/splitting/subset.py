@@ -10,8 +10,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from finetune_assets.datasets.config import SplitConfig
-from finetune_assets.datasets.splitting.assign import NOWHERE, SplitTable, turn_of
+from finetune_assets.datasets.splitting.assign import NOWHERE, SplitTable
 from finetune_assets.datasets.splitting.leak_groups import components
+from finetune_assets.datasets.splitting.strata import plain_strata, turn_of
 
 
 def choose_subset(table: SplitTable, splits: Sequence[int], config: SplitConfig, limit: int) -> list[int]:
@@ -46,8 +47,9 @@ def choose_subset(table: SplitTable, splits: Sequence[int], config: SplitConfig,
 def _line(table: SplitTable, splits: Sequence[int], config: SplitConfig, groups: list[list[int]]) -> list[list[int]]:
     """Return the groups in the order in which they are taken."""
     strata: dict[tuple[str, int], list[tuple[bytes, list[int]]]] = defaultdict(list)
+    names = plain_strata(table, config)
     for group in groups:
-        stratum, turn = turn_of(table, config, group)
+        stratum, turn = turn_of(names, table, config, group)
         strata[stratum, splits[group[0]]].append((turn, group))
     line: list[tuple[float, bytes, list[int]]] = []
     for entries in strata.values():

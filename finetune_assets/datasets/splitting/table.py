@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from finetune_assets.datasets.splitting.keys import KeyColumn
 from finetune_assets.datasets.splitting.leak_groups import Ties
 
 
@@ -21,7 +22,7 @@ class SplitTable:
         ties: which items share a leak group.
     """
 
-    keys: list[bytes] = field(default_factory=list)
+    keys: KeyColumn = field(default_factory=KeyColumn)
     strata: list[str] = field(default_factory=list)
     evaluation_only: bytearray = field(default_factory=bytearray)
     official: bytearray = field(default_factory=bytearray)

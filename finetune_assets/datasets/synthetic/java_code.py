@@ -1,4 +1,4 @@
-"""The java sample: some seventy small files of modern Java, about places that do not exist.
+"""The java sample: some hundred and fifty small files of modern Java, about places that do not exist.
 
 Rewrites the sample: `python -m finetune_assets.datasets.synthetic.java_code --out finetune_assets/defs/java`. The files
 show what the task must cope with: records, sealed types, generics, enums, annotations, text blocks, code with and
@@ -17,6 +17,7 @@ from pathlib import Path
 from string import Template
 
 from finetune_assets.datasets.synthetic import java_parts as parts
+from finetune_assets.datasets.synthetic.java_domains import DOMAINS, Domain
 from finetune_assets.datasets.synthetic.java_own_parts import OWN_PARTS
 
 SAMPLE_SEED = 0
@@ -90,7 +91,7 @@ package sample.odd;
 def sample_files(seed: int = SAMPLE_SEED) -> dict[str, bytes]:
     """Return the sample's files by their path within the task's folder; the same seed gives the same bytes."""
     files: dict[str, bytes] = {}
-    for number, domain in enumerate(parts.DOMAINS):
+    for number, domain in enumerate(DOMAINS):
         chosen = random.Random(f"{seed}/{number}")  # noqa: S311 - wording, not secrecy
         for name, body in _bodies(domain, chosen).items():
             text = _file(f"sample.{domain.package}", body)
@@ -101,7 +102,7 @@ def sample_files(seed: int = SAMPLE_SEED) -> dict[str, bytes]:
     return dict(sorted(files.items()))
 
 
-def _bodies(domain: parts.Domain, chosen: random.Random) -> dict[str, str]:
+def _bodies(domain: Domain, chosen: random.Random) -> dict[str, str]:
     """Return the declarations of one package, by file name."""
     words = _words(domain)
 
@@ -115,9 +116,8 @@ def _bodies(domain: parts.Domain, chosen: random.Random) -> dict[str, str]:
         return "".join(fill(pool[number]) for number in numbers)
 
     thing = domain.Thing
-    own_name, own_body = OWN_PARTS[domain.package]
     return {
-        own_name: own_body,
+        **dict([OWN_PARTS[domain.package]] if domain.package in OWN_PARTS else []),
         thing: fill(parts.RECORD, members=some(parts.RECORD_MEMBERS, 1)),
         f"{thing}Event": fill(parts.SEALED, **_events(domain)),
         f"{thing}State": fill(parts.ENUM, constants=_constants(domain, chosen), **_way(domain)),
@@ -129,13 +129,13 @@ def _bodies(domain: parts.Domain, chosen: random.Random) -> dict[str, str]:
     }
 
 
-def _words(domain: parts.Domain) -> dict[str, str]:
+def _words(domain: Domain) -> dict[str, str]:
     words = {name: value for name, value in domain._asdict().items() if isinstance(value, str)}
     capitals = {"Place": domain.place, "Amount": domain.amount, "Things": domain.things}
     return words | {name: value[0].upper() + value[1:] for name, value in capitals.items()}
 
 
-def _events(domain: parts.Domain) -> Mapping[str, str]:
+def _events(domain: Domain) -> Mapping[str, str]:
     names = [f"{domain.Thing}Event.{name}" for name, _ in domain.events]
     cases = [
         f'      case {name}(String id, Instant at, String {detail}) -> id + " {name.lower()}: " + {detail};'
@@ -150,12 +150,12 @@ def _events(domain: parts.Domain) -> Mapping[str, str]:
     return {"told": told, "permits": ", ".join(names), "cases": "\n".join(cases), "records": "".join(records)}
 
 
-def _way(domain: parts.Domain) -> Mapping[str, str]:
+def _way(domain: Domain) -> Mapping[str, str]:
     spoken = [state.lower().replace("_", " ") for state in domain.states]
     return {"way": ", ".join(spoken), "end": spoken[-1]}
 
 
-def _constants(domain: parts.Domain, chosen: random.Random) -> str:
+def _constants(domain: Domain, chosen: random.Random) -> str:
     open_until = chosen.randint(1, 3)
     lines = [
         f"  /** The {domain.thing} is {state.lower().replace('_', ' ')}. */\n"

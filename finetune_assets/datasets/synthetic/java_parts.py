@@ -1,91 +1,9 @@
-"""The parts of the sample's Java files: domains to write about, and declarations with their Javadoc.
+"""The parts of the sample's Java files: declarations with their Javadoc.
 
 `${Thing}` and the like stand for a domain's words. Everything here was written for this project.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
-
-
-class Domain(NamedTuple):
-    """What the files of one package are about: its words, in the spelling that Java or prose needs."""
-
-    package: str
-    Thing: str
-    thing: str
-    things: str
-    Keeper: str
-    key: str
-    place: str
-    amount: str
-    unit: str
-    states: tuple[str, str, str, str]
-    events: tuple[tuple[str, str], tuple[str, str], tuple[str, str]]
-
-
-DOMAINS = (
-    Domain(
-        *("library", "Loan", "loan", "loans", "LendingDesk", "barcode", "branch", "pages", "pages"),
-        ("RESERVED", "LENT", "OVERDUE", "RETURNED"),
-        (("Borrowed", "borrower"), ("Extended", "reason"), ("Returned", "condition")),
-    ),
-    Domain(
-        *("harbour", "Berth", "berth", "berths", "HarbourOffice", "number", "quay", "metres", "metres of quay"),
-        ("FREE", "BOOKED", "OCCUPIED", "CLOSED"),
-        (("Docked", "vessel"), ("Moved", "tug"), ("Departed", "destination")),
-    ),
-    Domain(
-        *("bakery", "Batch", "batch", "batches", "BakingPlan", "label", "oven", "loaves", "loaves"),
-        ("MIXED", "PROVED", "BAKED", "SOLD"),
-        (("Mixed", "recipe"), ("Baked", "shift"), ("Discarded", "fault")),
-    ),
-    Domain(
-        *("garden", "Bed", "bed", "beds", "PlantingBook", "name", "terrace", "seedlings", "seedlings"),
-        ("DUG", "SOWN", "GROWING", "RESTING"),
-        (("Sown", "variety"), ("Watered", "gardener"), ("Harvested", "basket")),
-    ),
-    Domain(
-        *("railway", "Wagon", "wagon", "wagons", "MarshallingYard", "code", "track", "tonnes", "tonnes"),
-        ("EMPTY", "LOADED", "COUPLED", "INSPECTED"),
-        (("Loaded", "cargo"), ("Coupled", "train"), ("Inspected", "inspector")),
-    ),
-    Domain(
-        *(
-            "museum",
-            "Exhibit",
-            "exhibit",
-            "exhibits",
-            "Collection",
-            "inventory",
-            "gallery",
-            "visitors",
-            "visitors a day",
-        ),
-        ("STORED", "RESTORED", "SHOWN", "ON_LOAN"),
-        (("Acquired", "donor"), ("Restored", "conservator"), ("Shown", "exhibition")),
-    ),
-    Domain(
-        *(
-            "observatory",
-            "Station",
-            "station",
-            "stations",
-            "ObservationNetwork",
-            "callSign",
-            "region",
-            "readings",
-            "readings",
-        ),
-        ("PLANNED", "ACTIVE", "CALIBRATING", "RETIRED"),
-        (("Installed", "engineer"), ("Calibrated", "instrument"), ("Silenced", "cause")),
-    ),
-    Domain(
-        *("orchestra", "Part", "part", "parts", "ScoreCabinet", "desk", "section", "bars", "bars"),
-        ("COPIED", "BOWED", "REHEARSED", "PERFORMED"),
-        (("Copied", "copyist"), ("Marked", "player"), ("Performed", "hall")),
-    ),
-)
 
 RECORD = """/**
  * One ${thing} as the ${package} keeps it: where it is and how many ${unit} it counts.

@@ -80,9 +80,9 @@ def sample_bytes(seed: int = SAMPLE_SEED) -> bytes:
 def _utterances(draw: Draw) -> list[Utterance]:
     taken: set[str] = set()
     found: list[Utterance] = []
-    shared = [_sentence(draw, taken) for _ in range(READ_BY_SEVERAL)]
+    shared = [new_sentence(draw, taken) for _ in range(READ_BY_SEVERAL)]
     for session in range(1, SESSIONS + 1):
-        texts = [_sentence(draw, taken) for _ in range(draw.between(2, 4))]
+        texts = [new_sentence(draw, taken) for _ in range(draw.between(2, 4))]
         if session <= 2 * READ_BY_SEVERAL:
             texts.append(shared[session % READ_BY_SEVERAL])
         speaker = f"speaker-{draw.between(1, SPEAKERS):02d}"
@@ -90,7 +90,7 @@ def _utterances(draw: Draw) -> list[Utterance]:
     return found
 
 
-def _sentence(draw: Draw, taken: set[str]) -> str:
+def new_sentence(draw: Draw, taken: set[str]) -> str:
     """Return a sentence, sometimes two, that is not among `taken` yet, and add it there."""
     while True:
         parts = [_filled(draw, draw.one(SENTENCES)) for _ in range(1 + draw.chance(0.35))]
@@ -107,7 +107,7 @@ def _filled(draw: Draw, sentence: str) -> str:
 
 def _case(draw: Draw, utterance: Utterance) -> dict[str, Any]:
     """Return one case before its id."""
-    heard, errors = _heard(draw, utterance.text)
+    heard, errors = misheard(draw, utterance.text)
     uncorrected = draw.chance(0.07)
     score = round(0.55 + 0.4 * draw.between(0, 100) / 100, 2)
     if draw.chance(0.05):
@@ -142,7 +142,7 @@ def _line(draw: Draw, case: dict[str, Any]) -> str:
     return json.dumps(case, ensure_ascii=False)
 
 
-def _heard(draw: Draw, said: str) -> tuple[str, list[str]]:
+def misheard(draw: Draw, said: str) -> tuple[str, list[str]]:
     """Return what the recogniser made of a sentence and the names of its errors, the first that happened first."""
     if draw.chance(0.03):
         return "", ["empty_transcript"]

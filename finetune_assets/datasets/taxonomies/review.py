@@ -183,6 +183,10 @@ def _read_csv(path: FilePath) -> list[dict[str, str]]:
             rows = list(reader)
     except FileNotFoundError:
         raise FinetuneError("review is missing", where=str(path), mend="name the edited review.csv") from None
+    except OSError as error:
+        raise FinetuneError(
+            "review cannot be read", where=str(path), found=error.strerror or str(error), mend="name a readable file"
+        ) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise FinetuneError("review is no CSV in UTF-8", where=str(path), found=str(error), mend="save it so") from None
     missing = {"place", "decision"} - set(reader.fieldnames or ())

@@ -143,7 +143,11 @@ def read_map(path: FilePath) -> MigrationMap:
         return MigrationMap.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except FileNotFoundError:
         raise FinetuneError("map is missing", where=str(path), mend="name an existing YAML file with --map") from None
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise FinetuneError(
+            "map cannot be read", where=str(path), found=error.strerror or str(error), mend="name a readable file"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise FinetuneError("map is not YAML", where=str(path), found=str(error), mend="mend it there") from None
     except ValidationError as error:
         first = error.errors()[0]

@@ -33,7 +33,7 @@ def trace_quality(trace: Mapping[str, Any], config: TraceRulesConfig) -> int:
     text = f"{query}\n{summary}".lower()
     keywords = sum(keyword in text for keyword in config.keywords)
     verifying = sum(_verifies(todo, config) for todo in todos)
-    context = min((len(step.partition("(")[2]) for step in steps), default=0)
+    context = min((len(step.partition("(")[2].removesuffix(")")) for step in steps), default=0)
     score = (
         20 * _share(len(query), config.min_query[tier])
         + 10 * _share(len(summary), config.min_summary[tier])

@@ -103,9 +103,9 @@ class TraceRules:
             if tools and tools[-1] == tool:
                 faults.append(RuleFault("repeated_tool", name, f"/{tool} again", "another tool than before"))
             tools.append(tool)
-            if len(context) < least:
+            if _is_short(context, least):
                 faults.append(
-                    RuleFault("short_context", name, f"{len(context)} characters", f"at least {least} in brackets")
+                    RuleFault("short_context", name, f"{_said(context)} characters", f"at least {least} in brackets")
                 )
             word = self.config.step_words.get(tool)
             if word is not None and word not in context:
@@ -141,9 +141,7 @@ class TraceRules:
         for place, todo in enumerate(todos, start=1):
             if "[ ]" not in todo:
                 yield RuleFault("todo_without_box", f"todo_list[{place}]", todo[:20], "a box, as `- [ ] …`")
-            if len(todo) < config.min_todo_characters:
-                expected = f"at least {config.min_todo_characters}"
-                yield RuleFault("short_todo", f"todo_list[{place}]", f"{len(todo)} characters", expected)
+            yield from _too_short("short_todo", f"todo_list[{place}]", todo, config.min_todo_characters)
         mentioned = set(_MENTION.findall("\n".join(todos)))
         for tool in dict.fromkeys(tools):
             if tool not in mentioned:
@@ -181,8 +179,21 @@ class TraceRules:
 
 
 def _too_short(reason: str, name: str, text: str | None, least: int) -> Iterator[RuleFault]:
-    if text is not None and len(text) < least:
-        yield RuleFault(reason, name, f"{len(text)} characters", f"at least {least}")
+    if text is not None and _is_short(text, least):
+        yield RuleFault(reason, name, f"{_said(text)} characters", f"at least {least}")
+
+
+def _is_short(text: str, least: int) -> bool:
+    """True for a text below the limit, its padding apart, which only few texts need to be searched for."""
+    if len(text) < least:
+        return True
+    plain = text.isascii() and "  " not in text and "\n" not in text and "\t" not in text
+    return not (plain and len(text) - 2 >= least) and _said(text) < least
+
+
+def _said(text: str) -> int:
+    """Return a text's length with its white space folded: padding says nothing."""
+    return len(" ".join(text.split()))
 
 
 def route_tools(steps: list[str]) -> list[str]:

@@ -10,7 +10,7 @@ from finetune_assets.records.errors import FinetuneError
 from finetune_assets.storage.artifacts import Artifact, ArtifactStore
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.files import read_json
-from finetune_assets.storage.heads import Head, version_history
+from finetune_assets.storage.heads import Head, namespaces, version_history
 
 SPLITS_KIND = "validated_splits"
 RAW_KIND = "raw_observations"
@@ -69,6 +69,7 @@ class Version:
     def describe(self) -> dict[str, Any]:
         """Return one line of `finetune data versions --json`."""
         return {
+            "namespace": self.head.namespace,
             "number": self.head.number,
             "digest": self.head.digest,
             "created_at": self.head.created_at.isoformat(),
@@ -108,6 +109,7 @@ class Catalogue:
         Raises:
             FinetuneError: when there is none of that number.
         """
+        self.require_namespace()
         found = self.versions()
         if not found:
             raise FinetuneError(
@@ -125,6 +127,28 @@ class Catalogue:
             where=self.task,
             found=str(number),
             expected=f"1 to {found[-1].head.number}",
+            mend=f"see `finetune data versions {self.task}`"
+            + (f" --namespace {self.namespace}" if self.namespace != MAIN else ""),
+        )
+
+    def namespaces(self) -> dict[str, int]:
+        """Return the versions of each namespace, counted: `main`, and one for each kind of experiment."""
+        return dict(namespaces(self.database, self.task))
+
+    def require_namespace(self) -> None:
+        """Refuse a namespace that has no version; `main` may be empty.
+
+        Raises:
+            FinetuneError: when it has none; it names those that have.
+        """
+        known = self.namespaces()
+        if self.namespace == MAIN or self.namespace in known:
+            return
+        raise FinetuneError(
+            "the task has no dataset version in this namespace",
+            where=self.task,
+            found=self.namespace,
+            expected=", ".join(known) or MAIN,
             mend=f"see `finetune data versions {self.task}`",
         )
 

@@ -85,6 +85,7 @@ class Comparison:
     Attributes:
         older: number of the first version.
         newer: number of the second.
+        namespaces: namespace of the first version and of the second.
         same_digest: True when both have the same content digest.
         counts: rows by kind of difference, in the order of `MEANINGS`; `unchanged` at the end.
         rows: the first rows of each kind, by record id; never a text.
@@ -95,6 +96,7 @@ class Comparison:
 
     older: int
     newer: int
+    namespaces: tuple[str, str]
     same_digest: bool
     counts: dict[str, int]
     rows: dict[str, list[dict[str, Any]]] = field(repr=False)
@@ -145,6 +147,7 @@ def compare_versions(older: Version, newer: Version, *, shown: int = DEFAULT_SHO
     return Comparison(
         older=older.head.number,
         newer=newer.head.number,
+        namespaces=(older.head.namespace, newer.head.namespace),
         same_digest=older.head.digest == newer.head.digest,
         counts=counts,
         rows=rows,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -42,15 +43,38 @@ def download_dataset(database: Database, artifacts: ArtifactStore, task: str, ou
         )
     verified(artifact, f"uploaded dataset of {task}")
     listed: dict[str, dict[str, Any]] = artifact.manifest["files"]
-    for name, facts in sorted(listed.items()):
-        _copy(artifact.file(name), out / name, facts["sha256"])
     receipt = {
         "task": task,
         "digest": artifact.digest,
         "files": [{"name": name, **facts} for name, facts in sorted(listed.items())],
     }
+    _require_own_receipt(out / RECEIPT, receipt)
+    for name, facts in sorted(listed.items()):
+        _copy(artifact.file(name), out / name, facts["sha256"])
     write_json_atomic(out / RECEIPT, receipt)
     return {**receipt, "out": str(out)}
+
+
+def _require_own_receipt(path: Path, receipt: dict[str, Any]) -> None:
+    """Refuse to write over a receipt of something else."""
+    if not path.exists():
+        return
+    try:
+        same = json.loads(path.read_bytes()) == receipt
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        raise _in_the_way(path, f"the receipt of dataset {receipt['digest'][:12]}")
+
+
+def _in_the_way(path: Path, expected: str) -> FinetuneError:
+    return FinetuneError(
+        "a file of the same name is in the way",
+        where=str(path),
+        found="other content",
+        expected=expected,
+        mend="name another folder with --out, or move the file away",
+    )
 
 
 def _copy(source: Path, target: Path, sha256: str) -> None:
@@ -59,13 +83,7 @@ def _copy(source: Path, target: Path, sha256: str) -> None:
         if target.exists():
             if hash_file(target)[0] == sha256:
                 return
-            raise FinetuneError(
-                "a file of the same name is in the way",
-                where=str(target),
-                found="other content",
-                expected=f"sha256 {sha256[:12]}",
-                mend="name another folder with --out, or move the file away",
-            )
+            raise _in_the_way(target, f"sha256 {sha256[:12]}")
         part = target.with_name(f".{target.name}.part")
         shutil.copyfile(source, part)
     if hash_file(part, sync=True)[0] != sha256:

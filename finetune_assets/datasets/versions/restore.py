@@ -120,7 +120,7 @@ def _with_longer_memory(catalogue: Catalogue, wanted: Version, source: Artifact)
         return source
     with catalogue.artifacts.create(SPLITS_KIND, f"restoring-{wanted.head.number}-{source.key}"[:100]) as draft:
         memory = draft.path / ASSIGNMENTS
-        write_assignments(memory, union)
+        write_assignments(memory, sorted(union.items()))
         key = digest_of({"restored": source.digest, "assignments": digest_of_file(memory)})[:20]
         known = catalogue.artifacts.find(SPLITS_KIND, key)
         if known is not None:
@@ -128,11 +128,7 @@ def _with_longer_memory(catalogue: Catalogue, wanted: Version, source: Artifact)
         with catalogue.artifacts.create(SPLITS_KIND, key) as staging:
             _copy(source, staging.path)
             shutil.copyfile(memory, staging.path / ASSIGNMENTS)
-            kept = {
-                name: source.manifest[name]
-                for name in ("task", "inputs_key", "raw", "made_from")
-                if name in source.manifest
-            }
+            kept = {name: source.manifest[name] for name in _KEPT if name in source.manifest}
             return staging.commit(
                 {**kept, "restored_from": wanted.head.number},
                 identity=source.manifest.get("identity"),

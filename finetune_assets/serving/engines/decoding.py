@@ -1,8 +1,9 @@
 """Greedy decoding of a batch, free or along a tree of legal answers.
 
 Written for answers that do not depend on who else is in the batch: rows are padded on the left, positions count real
-tokens only, and a row whose two best tokens lie closer together than arithmetic can be trusted is decoded again alone.
-Tokens without an alternative are not asked for: they go into the next forward pass together.
+tokens only, and where a row's two best tokens lie closer together than arithmetic can be trusted, the row's whole text
+is read again alone and that pass decides. Tokens without an alternative are not asked for: they go into the next
+forward pass together.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ class Decoded:
 class _Row:
     """One row under way: what the model has yet to read, and what was written."""
 
+    prompt: Sequence[int]
     pending: list[int]
     node: TrieNode | None
     read: int = 0
     written: list[int] = field(default_factory=list)
     done: bool = False
-    doubtful: bool = False
     broken: bool = False
 
     def follow_tree(self) -> None:
@@ -64,15 +65,25 @@ class GreedyDecoder:
         stop: ids that end an answer in free decoding.
         trie: the legal answers, None for free text.
         max_new_tokens: limit of free decoding, 1 or more.
+        context_length: tokens that question and answer may have together; None for no limit.
     """
 
-    def __init__(self, model: Any, *, stop: frozenset[int], trie: ChoiceTrie | None, max_new_tokens: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        *,
+        stop: frozenset[int],
+        trie: ChoiceTrie | None,
+        max_new_tokens: int,
+        context_length: int | None = None,
+    ) -> None:
         import torch
 
         self._model = model
         self._stop = stop
         self._trie = trie
         self._limit = max_new_tokens
+        self._context = context_length
         self._margin = MARGIN_FLOAT32 if model.dtype == torch.float32 else MARGIN_HALF
 
     def decode(self, prompts: Sequence[Sequence[int]]) -> list[Decoded]:
@@ -87,16 +98,14 @@ class GreedyDecoder:
         import torch
 
         with torch.inference_mode():
-            rows = self._run(prompts)
-            if len(rows) > 1:
-                rows = [self._run([prompts[i]])[0] if row.doubtful else row for i, row in enumerate(rows)]
-        return [self._decoded(row) for row in rows]
+            return [self._decoded(row) for row in self._run(prompts)]
 
     def _decoded(self, row: _Row) -> Decoded:
         return Decoded(tokens=row.written, choice=row.node.choice if row.node else None, broken=row.broken)
 
     def _run(self, prompts: Sequence[Sequence[int]]) -> list[_Row]:
-        rows = [_Row(pending=list(prompt), node=self._trie.root if self._trie else None) for prompt in prompts]
+        root = self._trie.root if self._trie else None
+        rows = [_Row(prompt=prompt, pending=list(prompt), node=root) for prompt in prompts]
         for row in rows:
             row.follow_tree()
         live = [row for row in rows if not row.done]
@@ -104,9 +113,8 @@ class GreedyDecoder:
         while live:
             logits = state.read(live)
             for row, (token, lead) in zip(live, self._pick(live, logits), strict=True):
-                self._write(row, token, lead)
-            # A doubtful row is decoded again alone, so the batch need not go on with it.
-            keep = [i for i, row in enumerate(live) if not row.done and not (row.doubtful and len(rows) > 1)]
+                self._write(row, *(self._pick_alone(row) if lead < self._margin else (token, lead)))
+            keep = [i for i, row in enumerate(live) if not row.done]
             if len(keep) < len(live):
                 state.keep(keep)
                 live = [live[i] for i in keep]
@@ -118,14 +126,24 @@ class GreedyDecoder:
             return
         row.pending = [token]
         row.written.append(token)
-        row.doubtful = row.doubtful or lead < self._margin
         if row.node is None:
-            row.done = token in self._stop or len(row.written) >= self._limit
+            row.done = token in self._stop or len(row.written) >= self._limit or self._is_full(row)
             return
         row.node = row.node.children[token]
         row.done = row.node.choice is not None
         if not row.done:
             row.follow_tree()
+
+    def _is_full(self, row: _Row) -> bool:
+        return self._context is not None and len(row.prompt) + len(row.written) >= self._context
+
+    def _pick_alone(self, row: _Row) -> tuple[int, float]:
+        """Decide a doubtful step by reading the row's text alone, whatever the batch: a function of its tokens only."""
+        import torch
+
+        ids = torch.tensor([[*row.prompt, *row.written]], device=self._model.device)
+        logits = self._model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[:, -1].float()
+        return self._pick([row], logits)[0]
 
     def _pick(self, rows: Sequence[_Row], logits: Any) -> list[tuple[int, float]]:
         """Return (best allowed token, its lead over the second) for each row of `logits` [rows, vocabulary].

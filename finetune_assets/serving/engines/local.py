@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from finetune_assets.datasets.render import render_text
-from finetune_assets.evaluation.engine import Completion
+from finetune_assets.evaluation.engine import Completion, Likelihood
 from finetune_assets.records.digests import digest_of, digest_of_text
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Message
 from finetune_assets.serving.engines.decoding import Decoded, GreedyDecoder
+from finetune_assets.serving.engines.likelihood import Continuation, continuation_nats
 from finetune_assets.serving.engines.trie import ChoiceTrie
 from finetune_assets.serving.engines.weights import base_folder, load_model, weights_digest
 
+# Tokens that a free answer must find room for; a prompt that leaves fewer is refused.
+_LEAST_ANSWER = 16
 _QUESTION: tuple[Message, ...] = ({"role": "user", "content": "-"},)
 
 
@@ -73,6 +76,7 @@ class LocalEngine:
             stop=self._stop,
             trie=None if sequences is None else ChoiceTrie(sequences),
             max_new_tokens=max_new_tokens,
+            context_length=self.context_length,
         )
 
     @cached_property
@@ -88,7 +92,14 @@ class LocalEngine:
             "max_new_tokens": self._max_new_tokens if self._choices is None else None,
             "dtype": str(self._model.dtype).removeprefix("torch."),
             "device": self._model.device.type,
+            "context_length": self.context_length,
         }
+
+    @property
+    def context_length(self) -> int | None:
+        """Longest conversation in tokens, its answer included, as the model's configuration says."""
+        limit = getattr(self._model.config, "max_position_embeddings", None)
+        return limit if isinstance(limit, int) else None
 
     def prompt(self, messages: Sequence[Message]) -> str:
         """Return the text that the model reads for a conversation, up to where its answer begins."""
@@ -144,8 +155,10 @@ class LocalEngine:
         except UnicodeEncodeError:
             return [], "not_unicode"
         tokens = self._tokens(text)
-        limit = getattr(self._model.config, "max_position_embeddings", None)
-        if limit is not None and len(tokens) + self._longest_answer > limit:
+        limit = self.context_length
+        # A choice must fit whole; of free text the context cuts off what is too long, and says so.
+        needed = self._longest_answer if self._choices is not None else min(self._longest_answer, _LEAST_ANSWER)
+        if limit is not None and len(tokens) + needed > limit:
             return [], "prompt_too_long"
         return tokens, ""
 
@@ -156,7 +169,57 @@ class LocalEngine:
             text = self._choices[answer.choice]
         else:
             text = self._tokenizer.decode(answer.tokens, skip_special_tokens=True).strip()
-        return Completion(text=text, latency_s=took, prompt_tokens=prompt_tokens, completion_tokens=len(answer.tokens))
+        return Completion(
+            text=text,
+            latency_s=took,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=len(answer.tokens),
+            finish="stop" if answer.choice is not None or answer.tokens[-1] in self._stop else "length",
+        )
+
+    def log_likelihood(self, batch: Sequence[tuple[Sequence[Message], str]]) -> list[Likelihood]:
+        """Score given answers; see `evaluation.engine.LikelihoodEngine`.
+
+        The prompt is rendered as `complete` renders it, and the answer as training read it. Batch and order change
+        nothing but the last digits.
+
+        Raises:
+            FinetuneError: when the chat template refuses every conversation of the batch.
+        """
+        scored: dict[int, Likelihood] = {}
+        ready: dict[int, Continuation] = {}
+        template_error: FinetuneError | None = None
+        for index, (messages, answer) in enumerate(batch):
+            try:
+                continuation, problem = self._continuation(messages, answer)
+            except FinetuneError as error:
+                template_error, continuation, problem = error, None, "template_refused"
+            if continuation is None:
+                scored[index] = Likelihood(0.0, 0, 0, problem)
+            else:
+                ready[index] = continuation
+        if template_error is not None and not ready:
+            raise template_error
+        nats = continuation_nats(self._model, list(ready.values()))
+        for index, value in zip(ready, nats, strict=True):
+            scored[index] = Likelihood(value, len(ready[index].answer), len(batch[index][1].encode()))
+        return [scored[index] for index in range(len(batch))]
+
+    def _continuation(self, messages: Sequence[Message], answer: str) -> tuple[Continuation | None, str]:
+        head = self.prompt(messages)
+        whole = self._rendered([*messages, {"role": "assistant", "content": answer}])
+        try:
+            whole.encode()
+        except UnicodeEncodeError:
+            return None, "not_unicode"
+        _check_continues(head, whole)
+        prompt = self._tokens(head)
+        if not prompt:
+            return None, "template_refused"
+        tail = self._tail(prompt, whole, whole[len(head) :])
+        if self.context_length is not None and len(prompt) + len(tail) > self.context_length:
+            return None, "prompt_too_long"
+        return Continuation(tuple(prompt), tuple(tail)), ""
 
     def _tokens(self, text: str) -> list[int]:
         # The template writes every special token itself, so the tokenizer must not add its own.
@@ -165,12 +228,11 @@ class LocalEngine:
 
     def _end_mark(self) -> frozenset[int]:
         """Return the special token that the template writes after an answer, which need not be the tokenizer's own."""
-        whole = self._rendered_answer("?")
+        whole = self._rendered([*_QUESTION, {"role": "assistant", "content": "?"}])
         tokens = self._tokens(whole[whole.rindex("?") + 1 :])
         return frozenset(tokens[:1]) & frozenset(self._tokenizer.all_special_ids)
 
-    def _rendered_answer(self, answer: str) -> str:
-        conversation: list[Message] = [*_QUESTION, {"role": "assistant", "content": answer}]
+    def _rendered(self, conversation: list[Message]) -> str:
         return render_text(
             conversation, self._template, add_generation_prompt=False, special_tokens=self._special_tokens
         )
@@ -181,14 +243,8 @@ class LocalEngine:
         head_tokens = self._tokens(head)
         sequences = []
         for choice in choices:
-            whole = self._rendered_answer(choice)
-            if not whole.startswith(head):
-                raise FinetuneError(
-                    "chat template does not continue its own prompt",
-                    found=whole[:80],
-                    expected=f"text that begins with {head[:80]!r}",
-                    mend="make the generation prompt of the template equal to what precedes an assistant's answer",
-                )
+            whole = self._rendered([*_QUESTION, {"role": "assistant", "content": choice}])
+            _check_continues(head, whole)
             sequences.append(self._tail(head_tokens, whole, whole[len(head) :]))
         return sequences
 
@@ -200,6 +256,16 @@ class LocalEngine:
                 return tail[: position + 1]
         # A template without an end mark still needs one, or an answer could not end before a longer one.
         return [*tail, min(self._stop)]
+
+
+def _check_continues(head: str, whole: str) -> None:
+    if not whole.startswith(head):
+        raise FinetuneError(
+            "chat template does not continue its own prompt",
+            found=whole[:80],
+            expected=f"text that begins with {head[:80]!r}",
+            mend="make the generation prompt of the template equal to what precedes an assistant's answer",
+        )
 
 
 def _special_tokens(tokenizer: Any) -> dict[str, str]:

@@ -103,6 +103,12 @@ def test_markup_becomes_text(markup: str, text: str) -> None:
     assert plain_text(markup) == text
 
 
+def test_a_code_tag_that_is_closed_in_the_next_block_is_not_shown() -> None:
+    broken = "A.\n<pre>{@code\n x(() -> y)\n </pre>\n<pre>\n z()\n }</pre>"
+    assert plain_text(broken).startswith("A.\n\n```\nx(() -> y)\n```")
+    assert plain_text("<pre>{@code\n f(() -> { g(); });\n}</pre>") == "```\nf(() -> { g(); });\n```"
+
+
 def test_documentation_is_what_the_comment_says() -> None:
     words = read_documentation(
         "/**\n * Adds.\n *\n * @author Bob bob@example.com\n * @param a {@code int} to add\n * @param <T> kind\n"

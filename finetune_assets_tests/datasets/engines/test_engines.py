@@ -5,15 +5,19 @@ from __future__ import annotations
 import builtins
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from finetune_assets.datasets import engines
 from finetune_assets.datasets.build import build_splits, split_inputs_key
 from finetune_assets.datasets.config import DatasetConfig
-from finetune_assets.datasets.engines import line_batches, prepared_batches
+from finetune_assets.datasets.engines import line_batches, local, prepared_batches
+from finetune_assets.datasets.engines import ray as ray_engine
+from finetune_assets.datasets.engines.lines import portion_batches, portions
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets_tests.datasets.fake_task import LABELS, FakeTask
 
@@ -62,7 +66,8 @@ def built(records: Path, name: str, **values: Any) -> dict[str, bytes]:
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """More batches than may be under way at one time."""
-    monkeypatch.setattr(engines, "SENT_ROWS", 50)
+    monkeypatch.setattr(ray_engine, "SENT_ROWS", 50)
+    monkeypatch.setattr(local, "SENT_BYTES", 7_000)
 
 
 def test_one_two_and_three_processes_give_the_same_bytes(records: Path) -> None:
@@ -127,6 +132,33 @@ def test_batches_are_bounded_in_rows_and_bytes(tmp_path: Path) -> None:
     assert [len(batch) for batch in line_batches(path, rows=9, size=800)] == [4, 2, 1]
     path.write_bytes(b"")
     assert list(line_batches(path)) == []
+
+
+@given(
+    sizes=st.lists(st.integers(0, 40), max_size=30),
+    portion=st.integers(1, 60),
+    ended=st.booleans(),
+    rows=st.integers(1, 5),
+)
+def test_portions_hold_every_line_once(sizes: list[int], portion: int, ended: bool, rows: int) -> None:
+    content = b"\n".join(b"x" * size for size in sizes) + b"\n" * ended
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "lines")
+        path.write_bytes(content)
+        found = [
+            line for place in portions(path, portion) for batch in portion_batches(place, rows=rows) for line in batch
+        ]
+    assert found == content.splitlines(keepends=True)
+
+
+def test_nothing_of_the_workers_is_left_behind(records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = sorted(tmp_path.iterdir())
+    batches = prepared_batches(records, FakeTask(), config_of(workers=2))
+    next(batches)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("finetune-lines-")]
+    batches.close()  # type: ignore[attr-defined]
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_engine_and_workers_are_no_part_of_the_inputs() -> None:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from finetune_assets.datasets.generation.answers import object_in
 from finetune_assets.datasets.generation.config import GenerationConfig
-from finetune_assets.datasets.generation.endpoint import ChatEndpoint, retry_after
+from finetune_assets.datasets.generation.endpoint import ChatEndpoint
 from finetune_assets.datasets.generation.generate import GENERATOR, GenerationReport, generate
 from finetune_assets.datasets.generation.questions import QuestionWriter, read_passages, template_questions
 from finetune_assets.datasets.generation.rows_file import RowsFile
+from finetune_assets.datasets.generation.wire import retry_after
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets_tests.datasets.generation.server import Reply, Server, serving
 
@@ -194,3 +195,14 @@ def test_template_questions_are_made_of_the_passage(tmp_path: Path) -> None:
     assert read_passages(tmp_path / "rows.jsonl") == [PASSAGES[1]]
     with pytest.raises(FinetuneError, match="missing"):
         read_passages(tmp_path / "nothing.txt")
+
+
+def test_only_a_line_feed_ends_a_passage(tmp_path: Path) -> None:
+    text = PASSAGES[0] + "\u2028" + PASSAGES[0] + "\x85"
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"text": text}, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert read_passages(tmp_path / "rows.jsonl") == [text.strip()]
+
+
+def test_passages_that_are_no_file_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(FinetuneError, match="passages cannot be read"):
+        read_passages(tmp_path)

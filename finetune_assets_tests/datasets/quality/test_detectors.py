@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from finetune_assets.datasets.conflict_lines import conflict_line
 from finetune_assets.datasets.quality.boilerplate import boilerplate
 from finetune_assets.datasets.quality.config import (
     BoilerplateConfig,
@@ -43,14 +44,36 @@ def test_conflicts_exact_and_near(tmp_path: Path) -> None:
         {"content_keys": [rows[0]["content_key"], rows[2]["content_key"]], "similarity": 0.9},
         {"content_keys": [rows[0]["content_key"], "0" * 64], "similarity": 0.9},
     ]
-    place = {"record_id": "q", "label": "x", "source": {}}
-    conflict = {"content_key": "1" * 64, "answers": {"x": 1, "y": 1}, "kept": None, "rows": [place, place]}
+    contrary = [{**row(7, "q", "yes", label="x"), "record_id": "q7"}, row(8, "q", "no", label="y")]
+    conflict = conflict_line("1" * 64, None, contrary)
     folder = write(tmp_path, rows, [conflict], pairs)
     found = label_conflicts(folder, LabelConflictsConfig(), free_text=False)
     assert found.numbers == {"exact_conflicts": 1, "near_conflicts": 1, "conflict_share": round(4 / 6, 6)}
     assert not found.passed
     assert label_conflicts(folder, LabelConflictsConfig(max_share=0.7), free_text=False).passed
     assert label_conflicts(folder, LabelConflictsConfig(), free_text=True).numbers["near_conflicts"] == 0
+
+
+def test_conflicts_of_free_text_show_the_answers_by_row_and_how_alike_they_are(tmp_path: Path) -> None:
+    answers = ["Rain falls.", "Rain falls", "Rain falls.", "Snow melts; write to ann@firm.net or 555 0100."]
+    line = conflict_line("1" * 64, None, [row(number, "q", answer) for number, answer in enumerate(answers)])
+    assert [(target["rows"], target["record_ids"]) for target in line["targets"]] == [
+        (2, ["r0", "r2"]),
+        (1, ["r1"]),
+        (1, ["r3"]),
+    ]
+    assert [found["answer"] for found in line["rows"]] == [0, 1, 0, 2]
+    first, second, third = (target["alike"] for target in line["targets"])
+    assert first == 1.0
+    assert second > 0.9
+    assert third < 0.5
+    assert line["targets"][1]["text"] == "Rain falls"
+    assert "ann@firm.net" not in line["targets"][2]["text"]
+    spellings = conflict_line("2" * 64, row(4, "p", "Wind."), [row(5, "p", "Wind. ")])
+    found = label_conflicts(write(tmp_path, [], [line, spellings]), LabelConflictsConfig(), free_text=True)
+    assert (found.numbers["exact_conflicts"], found.numbers["nearly_one_answer"]) == (2, 1)
+    assert [item["rows_with_answer"] for item in found.rows] == [2, 1, 2, 1, 1, 1]
+    assert "Rain" not in str(found.to_json())
 
 
 def test_one_filler_sentence_in_json_targets(tmp_path: Path) -> None:
@@ -99,8 +122,10 @@ def test_labels_are_no_boilerplate(tmp_path: Path) -> None:
 def test_other_languages(tmp_path: Path) -> None:
     rows = [row(0, ENGLISH), row(1, GERMAN), row(2, GERMAN, facts={"stated_language": "de"}), row(3, "Was?")]
     rows.append(row(4, ENGLISH, facts={"stated_language": "de"}))
+    # Tags with a region or in capitals name the same language; a name that is no tag states none.
+    rows += [row(5, ENGLISH, facts={"stated_language": tag}) for tag in ("en-GB", "EN", "en_US", "English")]
     found = other_languages(write(tmp_path, rows), LanguageConfig(), ["en"], free_text=False)
-    assert found.numbers["judged"] == 4
+    assert found.numbers["judged"] == 8
     assert [item["record_id"] for item in found.rows] == ["r1", "r4"]
     assert other_languages(tmp_path, LanguageConfig(max_other_share=0.5), ["en"], free_text=False).passed
     write(tmp_path, rows[:2])

@@ -47,6 +47,21 @@ def test_rows_with_personal_data_name_no_text(tmp_path: Path) -> None:
     assert personal_data(tmp_path, PiiConfig(max_rows=2)).passed
 
 
+def test_every_text_that_is_learned_from_is_looked_through(tmp_path: Path) -> None:
+    turns = [
+        {"role": "system", "content": "You serve ana.lee@uni-kiel.de."},
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Call +49 30 901820."},
+        {"role": "user", "content": "Thanks"},
+    ]
+    rows = [row(0, "x", messages=turns), row(1, "y", facts={"rejected": f"key {SECRETS['AWS Access Key']}"})]
+    found = personal_data(write(tmp_path, rows), PiiConfig())
+    assert [(item["record_id"], item["field"]) for item in found.rows] == [("r0", "earlier answers, system turn")]
+    assert [(item["record_id"], item["field"]) for item in secrets(tmp_path, SecretsConfig()).rows] == [
+        ("r1", "rejected")
+    ]
+
+
 @pytest.mark.parametrize("name", ["nl.nothing", "os", "..storage", "nl.bsn; x"])
 def test_an_unknown_identity_number_is_refused(name: str) -> None:
     with pytest.raises(FinetuneError, match="kind of identity number is unknown"):

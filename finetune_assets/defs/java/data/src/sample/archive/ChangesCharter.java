@@ -1,0 +1,34 @@
+/*
+ * Synthetic sample code of finetune_assets, about no real place.
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package sample.archive;
+
+import java.lang.annotation.Documented;
+import java.lang.annotation.ElementType;
+import java.lang.annotation.Retention;
+import java.lang.annotation.RetentionPolicy;
+import java.lang.annotation.Target;
+
+/**
+ * Marks a method that changes the books of the archive, so that the audit can find it.
+ *
+ * <p>The audit reads it by reflection; it has no effect of its own.
+ */
+@Documented
+@Retention(RetentionPolicy.RUNTIME)
+@Target(ElementType.METHOD)
+public @interface ChangesCharter {
+
+  /** Says in a few words why the charter is changed. */
+  String value();
+
+  /** Names the stages in which the change is allowed; all of them when empty. */
+  CharterState[] allowedIn() default {};
+
+  /** Gives the fewest seals that a charter must have to be changed in this way. */
+  int fewestSeals() default 0;
+
+  /** Tells whether the cabinet has to be told of the change as well. */
+  boolean tellCabinet() default true;
+}

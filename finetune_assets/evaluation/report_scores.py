@@ -1,0 +1,75 @@
+"""The report's table of scores: one model's figures with their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from finetune_assets.evaluation.answers import ScoredAnswer
+from finetune_assets.evaluation.config import GateConfig
+from finetune_assets.evaluation.evidence import Evidence
+from finetune_assets.evaluation.resampling import bootstrap_value
+from finetune_assets.evaluation.rules_rows import row_losses
+from finetune_assets.evaluation.scores import score
+from finetune_assets.evaluation.statistics import wilson_interval
+from finetune_assets.records.measure import Measure
+
+_CONFIDENCE = 0.95
+_CORPUS_DRAWS = 500
+
+
+def scores_json(
+    answers: Sequence[ScoredAnswer], measures: Sequence[Measure], config: GateConfig, *, intervals: bool
+) -> dict[str, Any]:
+    """Return one model's figures as JSON.
+
+    Args:
+        answers: one row for each example of the test set.
+        measures: the task's measures.
+        config: draws and seed of the intervals.
+        intervals: give each figure its 95 % interval: Wilson's for shares, the bootstrap's for others.
+    """
+    scores = score(answers, measures)
+    figures: dict[str, Any] = {}
+    for measure in measures:
+        stats = scores.table.stats[measure.name][scores.table.applies[measure.name]]
+        interval = None
+        if intervals and len(stats):
+            if measure.kind == "share":
+                interval = wilson_interval(int((stats[:, 0] > 0).sum()), len(stats), confidence=_CONFIDENCE)
+            else:
+                draws = min(config.resamples, _CORPUS_DRAWS) if measure.kind == "corpus" else config.resamples
+                interval = bootstrap_value(measure, stats, confidence=_CONFIDENCE, resamples=draws, seed=config.seed)
+        figures[measure.name] = {
+            "value": scores.measures[measure.name],
+            "rows": len(stats),
+            "interval_95": list(interval) if interval and all(map(math.isfinite, interval)) else None,
+        }
+    return {
+        "rows": scores.rows,
+        "right": scores.right,
+        "correct": scores.correct,
+        "correct_interval_95": list(wilson_interval(scores.right, scores.rows, confidence=_CONFIDENCE)),
+        "measures": figures,
+        "macro_f1": scores.macro_f1,
+        "micro_f1": scores.micro_f1,
+        "parse_rate": scores.parse_rate,
+        "coverage": scores.coverage,
+        "problems": scores.problems,
+    }
+
+
+def t_test_json(evidence: Evidence) -> dict[str, Any]:
+    """Return the paired t-test over rows that source 001 names, as an extra that decides nothing.
+
+    Error rates by rows are skewed and full of zeros, and their mean is not the corpus' rate.
+    """
+    if evidence.primary.kind == "corpus":
+        return {"t_test_p_two_sided": None}
+    losses = [loss for _, loss in row_losses(evidence)]
+    if len(losses) < 2 or max(losses) - min(losses) == 0:
+        return {"t_test_p_two_sided": None}
+    from scipy.stats import ttest_1samp
+
+    return {"t_test_p_two_sided": float(ttest_1samp(losses, 0.0).pvalue)}

@@ -1,0 +1,297 @@
+"""Who is judged: the candidate, what it must beat, and their answers, each asked once and kept.
+
+Answers are artifacts keyed by who answered what, so that the baseline is asked once, not once for each candidate.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finetune_assets.evaluation.answer_store import finish_store
+from finetune_assets.evaluation.answers import GivenAnswer, collect_answers
+from finetune_assets.evaluation.endpoint_config import EndpointConfig
+from finetune_assets.evaluation.engine import NOT_FINAL, Completion
+from finetune_assets.evaluation.report import Contender as Judged
+from finetune_assets.lineage.bases import Base, find_base
+from finetune_assets.lineage.runtime import TaskRun, adapter_stage
+from finetune_assets.records.digests import digest_of, digest_of_text, short
+from finetune_assets.records.errors import FinetuneError
+from finetune_assets.records.example import Example, Message
+from finetune_assets.records.task_type import TaskType
+from finetune_assets.releases.manifest import base_folder, load_manifest
+from finetune_assets.releases.registry import LiveRelease, Registry, Release
+from finetune_assets.storage.artifacts import Artifact
+
+if TYPE_CHECKING:
+    from finetune_assets.serving.engines.local import LocalEngine
+    from finetune_assets.serving.engines.patient import PatientEngine
+
+ANSWERS = "answers"
+ANSWERS_FILE = "answers.parquet"
+CODE_VERSION = "2"
+# How much longer than the longest training answer an answer may become, and the least room that it has.
+_ROOM = 1.25
+_LEAST_TOKENS = 64
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model that answers the test rows.
+
+    Attributes:
+        name: what a person calls it: `untuned base`, `live version 3`, `candidate`.
+        candidate: the candidate's id, "" for the untuned base.
+        base: the base model.
+        adapter: the adapter's artifact, None for the untuned base.
+        is_live: it is a release that was or is live.
+        variant: the tuning variant that made it, "" where there are none.
+    """
+
+    name: str
+    candidate: str
+    base: Base
+    adapter: Artifact | None
+    is_live: bool = False
+    variant: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The name under which a report speaks of it."""
+        return short(self.candidate) if self.name == "candidate" else self.name
+
+
+@dataclass(frozen=True)
+class Outsider:
+    """A model behind an endpoint, which YAML names under `evaluation.contenders`; it is compared and never released.
+
+    Attributes:
+        name: its name in YAML.
+        endpoint: where and how it is asked.
+    """
+
+    name: str
+    endpoint: EndpointConfig
+
+    @property
+    def shown(self) -> str:
+        """The name under which a report speaks of it."""
+        return self.name
+
+
+def candidate_id(base: Base, adapter: Artifact) -> str:
+    """Return the identity of a candidate: base, adapter and template together (64 hex digits)."""
+    return digest_of(
+        {
+            "base": base.digest,
+            "adapter": adapter.manifest["adapter_digest"],
+            "template": adapter.manifest["template_hash"],
+        }
+    )
+
+
+def find_candidate(task: TaskRun, variant: str = "") -> Contender:
+    """Return the candidate: the task's current adapter on its base, or one tuning variant's."""
+    base = find_base(task.for_variant(variant))
+    adapter = task.result(adapter_stage(variant))
+    return Contender("candidate", candidate_id(base, adapter), base, adapter, variant=variant)
+
+
+def find_baseline(task: TaskRun, candidate: Contender) -> Contender:
+    """Return what the candidate must beat: the live release, or the untuned base where none is live.
+
+    A candidate that is itself live is judged against what it replaced, so that a report asked for again says the
+    same as the first time.
+    """
+    registry = Registry(task.database)
+    release = _release_to_beat(registry, task.task, candidate.candidate)
+    if release is None:
+        return Contender("untuned base", "", candidate.base, None)
+    return released(task, release)
+
+
+def released(task: TaskRun, release: Release, name: str = "") -> Contender:
+    """Return a release as a contender, its weights and base as its manifest names them."""
+    manifest = load_manifest(task.artifacts, release.artifact_key)
+    adapter = task.artifacts.open(manifest.adapter.kind, manifest.adapter.key)
+    base = Base(
+        name=manifest.base.name,
+        folder=base_folder(task.artifacts, manifest),
+        digest=manifest.base.digest,
+        chat_template=manifest.chat_template,
+    )
+    return Contender(name or f"live version {release.version}", release.candidate, base, adapter, is_live=True)
+
+
+def _release_to_beat(registry: Registry, task: str, candidate: str) -> LiveRelease | None:
+    live = registry.live(task)
+    if live is None or live.candidate != candidate:
+        return live
+    return registry.before(task, candidate)
+
+
+@dataclass(frozen=True)
+class Room:
+    """Where and how questions are asked.
+
+    Attributes:
+        task: the task in this run.
+        task_type: how answers are read.
+        answer_tokens: the longest answer in tokens, the same for every contender.
+        say: where progress is told.
+    """
+
+    task: TaskRun
+    task_type: TaskType
+    answer_tokens: int
+    say: Say
+
+
+def open_room(task: TaskRun, bases: Sequence[Base], train: Sequence[Example], say: Say) -> Room:
+    """Return the room in which all contenders are asked alike; the base that needs most tokens decides."""
+    folders = sorted({base.folder for base in bases})
+    return Room(task, task.task_type(), max(answer_room(folder, train) for folder in folders), say)
+
+
+def answer_room(folder: Path, train: Sequence[Example]) -> int:
+    """Return how many tokens an answer may have: a quarter more than the longest training answer, 64 at the least.
+
+    Args:
+        folder: the base model, whose tokenizer counts.
+        train: the training rows; of their answers the 64 longest by characters are counted.
+    """
+    from transformers import AutoTokenizer
+
+    longest = sorted({example.target for example in train}, key=lambda text: (-len(text), text))[:64]
+    if not longest:
+        return _LEAST_TOKENS
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokens = max(len(ids) for ids in tokenizer(longest, add_special_tokens=False)["input_ids"])
+    return max(_LEAST_TOKENS, int(tokens * _ROOM) + 1)
+
+
+def engine_of(room: Room, model: Contender) -> "LocalEngine":
+    """Load a contender."""
+    from finetune_assets.serving.engines.local import LocalEngine
+
+    return LocalEngine(
+        model.base.folder,
+        model.adapter.path if model.adapter else None,
+        choices=room.task_type.choices(),
+        chat_template=model.base.chat_template,
+        threads=room.task.config.tuning.threads,
+        max_new_tokens=room.answer_tokens,
+    )
+
+
+@contextmanager
+def _engine(room: Room, model: Contender | Outsider) -> "Iterator[LocalEngine | PatientEngine]":
+    if isinstance(model, Contender):
+        yield engine_of(room, model)
+        return
+    from finetune_assets.serving.engines.endpoints import endpoint_engine
+
+    engine = endpoint_engine(model.endpoint, os.environ)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def model_key(room: Room, model: Contender | Outsider) -> dict[str, Any]:
+    """Return what decides a contender's answers, known without loading it."""
+    if isinstance(model, Outsider):
+        endpoint = model.endpoint
+        asked = {"kind": endpoint.kind, "model": endpoint.model, "place": endpoint.place, **endpoint.decoding()}
+        return {"code": CODE_VERSION, "endpoint": asked}
+    choices = room.task_type.choices()
+    return {
+        "code": CODE_VERSION,
+        "base": model.base.digest,
+        "adapter": model.adapter.manifest["adapter_digest"] if model.adapter else None,
+        "chat_template": digest_of_text(model.base.chat_template),
+        "choices": None if choices is None else digest_of(sorted(choices)),
+        "answer_tokens": room.answer_tokens if choices is None else None,
+    }
+
+
+class Recorded:
+    """The engine of answers that are kept already: it has its identity and is asked nothing."""
+
+    def __init__(self, identity: dict[str, Any]) -> None:
+        self.identity = identity
+
+    def complete(self, batch: Sequence[Sequence[Message]]) -> list[Completion]:
+        """Refuse: a kept answer is missing."""
+        raise FinetuneError(
+            "kept answers are not complete",
+            found=f"{len(batch)} questions without an answer",
+            mend="delete the artifact of kind `answers`, and judge again",
+        )
+
+
+def answers_of(room: Room, model: Contender | Outsider, examples: Sequence[Example], what: str = "test rows") -> Judged:
+    """Return a contender's answers, asked now or kept from before.
+
+    Args:
+        room: where questions are asked.
+        model: who is asked.
+        examples: the questions.
+        what: what they are, for the progress line.
+    """
+    questions = digest_of([example.example_id for example in examples])
+    key = digest_of({"model": model_key(room, model), "questions": questions})[:20]
+    task = room.task
+    known = task.artifacts.find(ANSWERS, key)
+    if known:
+        identity = known.manifest["model"]
+        answers = _collect(room, Recorded(identity), examples, known.file(ANSWERS_FILE), model, what)
+        return Judged(model.shown, answers, identity)
+    place = task.home.work / "answers" / f"{key}.parquet"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with _engine(room, model) as engine:
+        answers = _collect(room, engine, examples, place, model, what)
+        refuse_unfinished(answers, model)
+        if finish_store(place, engine):
+            with task.artifacts.create(ANSWERS, key) as staging:
+                place.replace(staging.path / ANSWERS_FILE)
+                # Latencies stand beside the answers, so the bytes differ from run to run.
+                staging.commit({"task": task.task, "model": engine.identity}, outside_digest=[ANSWERS_FILE])
+        return Judged(model.shown, answers, engine.identity)
+
+
+def refuse_unfinished(answers: Sequence[GivenAnswer], model: Contender | Outsider) -> None:
+    """Refuse to judge what was not asked to the end through no fault of the model.
+
+    Raises:
+        FinetuneError: telling how many answers are there; a further run goes on from them.
+    """
+    waiting = [answer for answer in answers if answer.parsed.problem in NOT_FINAL]
+    if waiting:
+        raise FinetuneError(
+            "the questions were not asked to the end",
+            where=model.name,
+            found=f"{len(answers) - len(waiting)} of {len(answers)} answered; the next: {waiting[0].parsed.problem}",
+            mend="run again: it goes on where it stopped",
+        )
+
+
+def _collect(
+    room: Room,
+    engine: "LocalEngine | PatientEngine | Recorded",
+    examples: Sequence[Example],
+    store: Path,
+    model: Contender | Outsider,
+    what: str,
+) -> list[GivenAnswer]:
+    return collect_answers(
+        engine,
+        examples,
+        room.task_type,
+        store=store,
+        on_progress=lambda done, total: room.say(f"{model.name}: {done} of {total} {what} answered"),
+    )
