@@ -1,18 +1,14 @@
 """How a report and a comparison of two models look in a terminal: measures down, models across."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from finetune_assets.evaluation.markdown import figure_of, gain_of, measure_of, ordered_scores, score_name
 from finetune_assets.evaluation.wording import p_text, percent
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 VERDICT_STYLE = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
 _SHOWN = {"better": "better", "worse": "worse", "neither": "no difference shown"}

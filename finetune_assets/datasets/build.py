@@ -38,7 +38,7 @@ from finetune_assets.records.task_type import TaskType
 from finetune_assets.storage.files import explain_full_disk, write_json_atomic
 
 # Part of the input key: raise it when the same records would give other splits.
-BUILD_VERSION = 4
+BUILD_VERSION = 5
 
 _PROGRESS_ROWS = 5_000
 

@@ -33,6 +33,9 @@ class Reader(Protocol):
     def measures(self) -> tuple[Measure, ...]:
         """What answers are scored by, the primary measure first."""
 
+    def choices(self) -> tuple[str, ...] | None:
+        """Return every legal answer, or None when answers are free text and the label is a stratum only."""
+
     def parse_for(self, example: Example, text: str) -> ParsedAnswer:
         """Read the answer to one example."""
 
@@ -215,19 +218,21 @@ def score_answers(examples: Sequence[Example], answers: Sequence[GivenAnswer], r
     marks = reader.mark([example for example, _ in rows], parsed)
     if len(marks) != len(rows):
         raise ValueError(f"{len(marks)} marks for {len(rows)} answers")
+    labelled = reader.choices() is not None
     return [
-        _scored(key, example, answer, marked) for key, (example, answer), marked in zip(by_id, rows, marks, strict=True)
+        _scored(key, example, answer, marked, labelled=labelled)
+        for key, (example, answer), marked in zip(by_id, rows, marks, strict=True)
     ]
 
 
-def _scored(example_id: str, example: Example, answer: GivenAnswer, marks: Marks) -> ScoredAnswer:
+def _scored(example_id: str, example: Example, answer: GivenAnswer, marks: Marks, *, labelled: bool) -> ScoredAnswer:
     parsed = answer.parsed
     valid = parsed.valid and answer.answered
     return ScoredAnswer(
         example_id=example_id,
         record_id=example.record_id,
-        expected=example.label_path,
-        predicted=parsed.label_path if valid else (),
+        expected=example.label_path if labelled else (),
+        predicted=parsed.label_path if valid and labelled else (),
         answered=answer.answered,
         valid=valid,
         problem="" if valid else (parsed.problem or "unusable"),

@@ -178,7 +178,7 @@ class GateConfig(BaseModel):
     )
     slice_margin: Share = Field(0.05, description="Loss by the primary measure on one slice that is tolerated.")
     slice_min_rows: int = Field(
-        20, ge=1, description="Rows below which a slice is only asked not to be shown worse: it cannot show more."
+        60, ge=1, description="Rows below which a slice is only asked not to be shown worse: it cannot show more."
     )
     critical: CriticalConfig | None = Field(
         None, description="The rule on critical rows; null when the task has no critical slice."

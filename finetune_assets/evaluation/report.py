@@ -24,7 +24,7 @@ from finetune_assets.evaluation.gates import Extras, Verdict, verdict_of
 from finetune_assets.evaluation.markdown import report_markdown
 from finetune_assets.evaluation.report_scores import scores_json, t_test_json
 from finetune_assets.evaluation.rules_rows import goodness_of
-from finetune_assets.evaluation.scores import confusion, label_of, label_table
+from finetune_assets.evaluation.scores import confusion, label_of, label_table, score
 from finetune_assets.evaluation.statistics import bootstrap_macro_f1
 from finetune_assets.records.digests import digest_of
 from finetune_assets.records.example import Example
@@ -127,8 +127,7 @@ def judge(
     Raises:
         FinetuneError: when an answer belongs to no example, or the configuration names an unknown metric.
     """
-    labelled = any(example.label_path for example in examples)
-    config.check_metrics(reader.measures, labelled=labelled)
+    config.check_metrics(reader.measures, labelled=reader.choices() is not None)
     ours = score_answers(examples, candidate, reader)
     theirs = score_answers(examples, baseline, reader)
     rivals = None
@@ -215,11 +214,11 @@ def _all_scores(judgement: Judgement, config: GateConfig) -> dict[str, Any]:
     evidence = judgement.evidence
     measures = evidence.measures
     table = {
-        "candidate": scores_json(judgement.candidate, measures, config, intervals=True),
-        "baseline": scores_json(judgement.baseline, measures, config, intervals=True),
+        "candidate": scores_json(evidence.candidate, measures, config, intervals=True),
+        "baseline": scores_json(evidence.baseline, measures, config, intervals=True),
     }
     for name, rows in (judgement.trivial or {}).items():
-        table[name] = scores_json(rows, measures, config, intervals=False)
+        table[name] = scores_json(score(rows, measures), measures, config, intervals=False)
     return table
 
 

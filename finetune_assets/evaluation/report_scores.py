@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from finetune_assets.evaluation.answers import ScoredAnswer
 from finetune_assets.evaluation.config import GateConfig
 from finetune_assets.evaluation.evidence import Evidence
 from finetune_assets.evaluation.resampling import bootstrap_value
 from finetune_assets.evaluation.rules_rows import row_losses
-from finetune_assets.evaluation.scores import score
+from finetune_assets.evaluation.scores import Scores
 from finetune_assets.evaluation.statistics import wilson_interval
 from finetune_assets.records.measure import Measure
 
@@ -19,18 +18,15 @@ _CONFIDENCE = 0.95
 _CORPUS_DRAWS = 500
 
 
-def scores_json(
-    answers: Sequence[ScoredAnswer], measures: Sequence[Measure], config: GateConfig, *, intervals: bool
-) -> dict[str, Any]:
+def scores_json(scores: Scores, measures: Sequence[Measure], config: GateConfig, *, intervals: bool) -> dict[str, Any]:
     """Return one model's figures as JSON.
 
     Args:
-        answers: one row for each example of the test set.
+        scores: of the model.
         measures: the task's measures.
         config: draws and seed of the intervals.
         intervals: give each figure its 95 % interval: Wilson's for shares, the bootstrap's for others.
     """
-    scores = score(answers, measures)
     figures: dict[str, Any] = {}
     for measure in measures:
         stats = scores.table.stats[measure.name][scores.table.applies[measure.name]]

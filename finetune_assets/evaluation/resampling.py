@@ -25,7 +25,8 @@ from finetune_assets.records.measure import Measure
 # Numbers held at once by a block of resamples: 8 million, 64 MB in float64.
 _BLOCK = 8_000_000
 # Below this share of distinct rows a multinomial over them beats drawing row by row (measured 2026-11-21).
-_WORTH_GROUPING = 0.15
+_WORTH_GROUPING = 0.1
+_FEW = 150
 _EXACT_UP_TO = 14
 _ROUND = 256
 
@@ -187,28 +188,45 @@ def resampled_sums(table: Statistic, resamples: int, seed: int) -> Iterator[Stat
     import numpy as np
 
     generator = np.random.default_rng(seed)
-    # Columns that repeat (the reference's words stand in both models' rows) are drawn once.
-    columns, inverse = np.unique(table, axis=1, return_inverse=True)
-    place = np.ravel(inverse)
-    distinct, counts = np.unique(columns, axis=0, return_counts=True)
+    columns, place = _distinct_columns(table)
+    distinct, counts = _distinct_rows(columns)
     rows = len(table)
-    if len(distinct) <= max(64, _WORTH_GROUPING * rows):
+    if len(distinct) <= max(_FEW, _WORTH_GROUPING * rows):
         shares = counts / rows
         block = max(1, _BLOCK // len(distinct))
         for start in range(0, resamples, block):
             counted = generator.multinomial(rows, shares, size=min(block, resamples - start))
             yield (counted.astype(np.float64) @ distinct)[:, place]
         return
-    spread = np.ascontiguousarray(columns.T)
-    varied = [number for number, column in enumerate(spread) if column.min() < column.max()]
-    for start in range(0, resamples, _ROUND):
-        rounds = min(_ROUND, resamples - start)
-        sums = np.repeat(spread[None, :, 0] * rows, rounds, axis=0)
+    block = max(1, min(_ROUND, _BLOCK // rows))
+    for start in range(0, resamples, block):
+        rounds = min(block, resamples - start)
+        drawn = np.empty((rounds, rows))
         for number in range(rounds):
             picked = generator.integers(0, rows, size=rows, dtype=np.uint32)
-            for column in varied:
-                sums[number, column] = spread[column].take(picked).sum()
-        yield sums[:, place]
+            drawn[number] = np.bincount(picked, minlength=rows)
+        yield (drawn @ columns)[:, place]
+
+
+def _distinct_columns(table: Statistic) -> tuple[Statistic, list[int]]:
+    """Return the columns that differ, and for each column of the table which of them it is.
+
+    The reference's words stand in both models' rows, and the n-grams of one order in those of the next.
+    """
+    import numpy as np
+
+    found: dict[bytes, int] = {}
+    place = [found.setdefault(column.tobytes(), len(found)) for column in np.ascontiguousarray(table.T)]
+    return np.ascontiguousarray(table[:, [place.index(number) for number in range(len(found))]]), place
+
+
+def _distinct_rows(table: Statistic) -> tuple[Statistic, NDArray[np.int64]]:
+    """Return the rows that differ, sorted, and how often each occurs."""
+    import numpy as np
+
+    ordered = table[np.lexsort(table.T[::-1])]
+    starts = np.flatnonzero(np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)]))
+    return ordered[starts], np.diff(starts, append=len(table))
 
 
 def sign_flip(

@@ -52,6 +52,8 @@ class Check:
         description: what it proves.
         look: the function that looks at the stage's artifact.
         gate: True blocks everything downstream; False only warns.
+        means: names what the check looks with, where that may change while artifact and settings do not: evidence of
+            other means is not reused.
         memoise: False for what must be asked of the living system each time.
     """
 
@@ -60,6 +62,7 @@ class Check:
     look: Callable[[TaskRun, Artifact], Evidence]
     gate: bool = True
     memoise: bool = True
+    means: Callable[[TaskRun], str] | None = None
 
 
 def build_checks(
@@ -107,6 +110,7 @@ def _evidence(task: TaskRun, stage: str, artifact: Artifact, check: Check) -> tu
             "task": task.task,
             "artifact": [artifact.kind, artifact.key, artifact.digest],
             "config": task.config.model_dump(mode="json"),
+            "means": check.means(task) if check.means else "",
         }
     )
     place = task.home.path / "evidence" / f"{key}.json"

@@ -104,8 +104,8 @@ def compare_models(task: TaskRun, first: str, second: str, *, limit: int, say: S
         ],
         "meaningless": dict(evidence.meaningless),
         "scores": {
-            side: scores_json(rows_of, evidence.measures, config, intervals=True)
-            for side, rows_of in zip(("first", "second"), marked, strict=True)
+            side: scores_json(scores, evidence.measures, config, intervals=True)
+            for side, scores in (("first", evidence.candidate), ("second", evidence.baseline))
         },
         "comparison": _named(evidence.comparison.to_json()),
         "comparisons": _others(evidence, config),

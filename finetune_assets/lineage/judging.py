@@ -150,10 +150,10 @@ def _seconds(answers: Sequence[GivenAnswer]) -> list[float]:
 def _context(
     task: TaskRun, dataset_digest: str, candidate: Contender, baseline: Contender, judged: Judged
 ) -> ReportContext:
-    source = task.config.dataset.source
+    source, task_type = task.config.dataset.source, task.task_type()
     return ReportContext(
         task=task.task,
-        levels=task.task_type().label_levels,
+        levels=() if task_type.choices() is None else task_type.label_levels,
         dataset_digest=dataset_digest,
         synthetic=source.synthetic,
         provenance=source.provenance,

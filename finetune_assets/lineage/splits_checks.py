@@ -15,7 +15,7 @@ from finetune_assets.lineage.raw_observations import STAGE as RAW
 from finetune_assets.lineage.raw_observations import summary_of as raw_summary_of
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.lineage.task_config import TaskSpec
-from finetune_assets.lineage.token_counter import token_counter
+from finetune_assets.lineage.token_counter import token_counter, tokenizer_at_hand
 from finetune_assets.lineage.validated_splits import STAGE, summary_of
 from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.files import read_json
@@ -209,7 +209,10 @@ def build_asset_checks(spec: TaskSpec, shared_deps: list[dg.AssetKey]) -> dg.Ass
             Check("min_rows", "Enough rows to train and to judge.", _min_rows),
             Check("format", "Every rendered line reads back to its example.", _format),
             Check(
-                "token_limit", "Every example fits the model; counted with its tokenizer, or estimated.", _token_limit
+                "token_limit",
+                "Every example fits the model; counted with its tokenizer, or estimated.",
+                _token_limit,
+                means=tokenizer_at_hand,
             ),
             Check("provider_limits", "The files are of sizes that providers take.", _provider_limits, gate=False),
             Check("duplicates", "Rows that say the same as an earlier one.", _duplicates, gate=False),

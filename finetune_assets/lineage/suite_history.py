@@ -27,7 +27,7 @@ class SuiteTrend:
     rows: list[dict[str, Any]]
 
     def summary(self) -> dict[str, Any]:
-        """Return what source 001 names of the losses: latest, mean, spread, least and greatest; and the change since."""
+        """Return what source 001 names: latest, mean, spread, least and greatest; and the change since the first."""
         gains = [row["gain"] for row in self.rows]
         values = [row["value"] for row in self.rows if row["value"] is not None]
         return {

@@ -14,11 +14,7 @@ from finetune_assets.storage import stages
 
 
 def token_counter(task: TaskRun) -> TokenCounter:
-    """Return what counts the task's tokens.
-
-    Raises:
-        FinetuneError: when the embedded base is due, because the task's models are judged here, and is not there.
-    """
+    """Return what counts the task's tokens."""
     render = task.config.dataset.render
     folder = _base_folder(task)
     chosen = template_of(render)
@@ -28,6 +24,12 @@ def token_counter(task: TaskRun) -> TokenCounter:
     name = "its own template" if own else f"template {chosen.name}"
     counter = tokenizer_counter(folder, own or chosen.source, name=f"{task.config.tuning.base_model}, {name}")
     return counter or estimated_counter(chosen)
+
+
+def tokenizer_at_hand(task: TaskRun) -> str:
+    """Return the name of the base model whose tokenizer counts, "" where tokens are estimated."""
+    folder = _base_folder(task)
+    return folder.name if folder else ""
 
 
 def _base_folder(task: TaskRun) -> Path | None:

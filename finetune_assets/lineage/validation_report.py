@@ -176,7 +176,7 @@ def _gate_check(name: str, *, advisory: bool) -> Check:
     return Check(
         check_name(name),
         "Advice, no gate: " + about(name) if advisory else about(name),
-        lambda task, artifact: _gate_evidence(artifact, name),
+        lambda _, artifact: _gate_evidence(artifact, name),
         gate=not advisory,
     )
 

@@ -1,4 +1,4 @@
-"""`finetune compare`: any two models on the test rows, here two behind endpoints, and what it says of names it cannot."""
+"""`finetune compare`: any two models on the test rows, here two behind endpoints; names that are none are told."""
 
 from __future__ import annotations
 

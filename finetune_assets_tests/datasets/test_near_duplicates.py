@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,8 +15,11 @@ from finetune_assets.datasets.normalise import normalise_text
 from finetune_assets.datasets.splitting.leak_groups import UnionFind
 from finetune_assets.datasets.splitting.leakage_near import closest_across
 from finetune_assets.datasets.splitting.near_duplicates import NearSearch, Sketches
+from finetune_assets.datasets.splitting.near_duplicates_columns import SketchColumns
 from finetune_assets.datasets.splitting.near_duplicates_recall import measure_recall, plant
-from finetune_assets.datasets.splitting.near_duplicates_sketch import banding_for, sketch_texts
+from finetune_assets.datasets.splitting.near_duplicates_signatures import Signatures
+from finetune_assets.datasets.splitting.near_duplicates_sketch import SketchBlock, banding_for, sketch_texts
+from finetune_assets.datasets.splitting.near_duplicates_verify import pair_similarities
 from finetune_assets.records.similarity import jaccard, shingles
 
 CONFIG = NearDuplicateConfig()
@@ -102,6 +106,61 @@ def test_every_script_is_compared() -> None:
     texts = [japanese, japanese.replace("雨", "雪"), "Завтра в Москве будет дождь", "Завтра в Москве будет  ДОЖДЬ!"]
     config = NearDuplicateConfig(threshold=0.6)
     assert {(one, other) for one, other, _ in search_of(texts, config).near_pairs()} == {(0, 1), (2, 3)}
+
+
+@given(
+    st.lists(st.text(alphabet="ab \0é日", max_size=14) | st.text(max_size=400), min_size=1, max_size=20),
+    st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=60),
+    st.integers(2, 8),
+)
+def test_many_pairs_at_once_are_as_alike_as_one_after_another(
+    texts: list[str], pairs: list[tuple[int, int]], size: int
+) -> None:
+    places = [(one % len(texts), other % len(texts)) for one, other in pairs]
+    columns = np.array(places, np.int64).reshape(-1, 2)
+    sets = [shingles(text, size) for text in texts]
+    found = pair_similarities(texts, columns[:, 0], columns[:, 1], size)
+    assert found.tolist() == [jaccard(sets[one], sets[other]) for one, other in places]
+
+
+def test_pairs_of_long_and_short_texts_are_compared_block_by_block() -> None:
+    draw = random.Random(9)
+    words = prose(30, seed=9)
+    texts = [" ".join(draw.choices(words, k=draw.choice([1, 2, 40, 900]))) for _ in range(60)]
+    sets = [shingles(text, 4) for text in texts]
+    pairs = [(one, other) for one in range(60) for other in range(one)]
+    one, other = np.array(pairs, np.int64).T
+    found = pair_similarities(texts, one, other, 4)
+    assert found.tolist() == [jaccard(sets[left], sets[right]) for left, right in pairs]
+
+
+@given(st.integers(1, 130), st.floats(0.1, 1.0), st.integers(1, 3), st.randoms(use_true_random=False))
+def test_the_quick_look_at_signatures_leaves_out_none_that_are_alike(
+    hashes: int, least: float, distance: int, draw: random.Random
+) -> None:
+    values = np.random.default_rng(draw.randrange(1 << 32))
+    marks = values.integers(0, draw.choice([2, 9, 256]), (40, hashes)).astype(np.uint8)
+    columns = SketchColumns(np.zeros((2, 30), np.uint32), marks[:30], np.arange(30))
+    # The last ten are no rows of the dataset.
+    columns = columns.plus(SketchBlock(bands=bytes(80), marks=marks[30:].tobytes()))
+    signatures = Signatures(columns, least)
+    rows = values.permutation(40)
+    words = signatures.in_order(rows)
+    for one in (np.arange(40 - distance), np.array([0, 20, 40 - distance - 1])):
+        left, right = rows[one], rows[one + distance]
+        truth = (marks[left] == marks[right]).sum(axis=1) >= least * hashes
+        assert signatures.are_alike(left, right).tolist() == truth.tolist()
+        assert signatures.may_be_alike(words, one, distance)[truth].all()
+
+
+def test_texts_are_read_at_once_whatever_lies_between_them() -> None:
+    texts = ["a", "b" * 5_000, "日本", "c" * 3_000_000, "d", ""]
+    with Sketches(CONFIG) as sketches:
+        sketches.take(sketch_texts(texts, CONFIG))
+        sketches.search([0])
+        for rows in ([], [5], [2, 0, 4], [3, 1, 0, 2, 5, 4]):
+            found = sketches.texts(np.array(rows, np.int64))
+            assert found == [texts[row] for row in rows] == [sketches.text(row) for row in rows]
 
 
 def test_batches_change_nothing() -> None:

@@ -36,6 +36,9 @@ class LabelReader:
 
     measures = MEASURES
 
+    def choices(self) -> tuple[str, ...]:
+        return ("any label",)
+
     def parse_for(self, example: Example, text: str) -> ParsedAnswer:
         return parse(text)
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from finetune_assets.evaluation.charts import confusion_png, label_bars_png, loss_png, png_markdown
+from finetune_assets.evaluation.charts import confusion_png, effects_png, label_bars_png, loss_png, png_markdown
+from finetune_assets_tests.evaluation.page.cases import report_of
 
 MATRIX = {
     "level": "domain",
@@ -73,3 +74,13 @@ def test_markdown_inlines_the_picture() -> None:
     text = png_markdown(b"\x89PNG", "loss ] of\nrun")
     assert text.startswith("![loss ) of run](data:image/png;base64,")
     assert base64.b64decode(text.split("base64,")[1][:-1]) == b"\x89PNG"
+
+
+def test_effects_show_gains_intervals_and_slices_the_same_each_time() -> None:
+    report = report_of()
+    first = pixels(effects_png(report))
+    assert effects_png(report) == effects_png(report)
+    other = pixels(effects_png(report_of(30, 60)))
+    assert first.shape != other.shape or not np.array_equal(first, other)
+    without = pixels(effects_png(report | {"slices": []}))
+    assert without.shape[0] < first.shape[0]

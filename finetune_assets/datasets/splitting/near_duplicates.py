@@ -18,8 +18,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from finetune_assets.datasets.splitting.config import NearDuplicateConfig
-from finetune_assets.datasets.splitting.leak_groups import UnionFind
 from finetune_assets.datasets.splitting.near_duplicates_candidates import Meeting, candidate_pairs
+from finetune_assets.datasets.splitting.near_duplicates_columns import SketchColumns
+from finetune_assets.datasets.splitting.near_duplicates_joined import Joined
 from finetune_assets.datasets.splitting.near_duplicates_signatures import Signatures
 from finetune_assets.datasets.splitting.near_duplicates_sketch import SketchBlock, banding_for
 from finetune_assets.datasets.splitting.near_duplicates_verify import pair_similarities
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
 # How far below the threshold pairs are still compared. The estimate from about 90 values has a standard deviation of
 # at most 0.05, so that a pair at the threshold falls below this floor once in 10,000 times.
 LOWER = 0.2
-_LARGE_GROUP = 64
 _PORTION_BYTES = 1 << 20
-_IN_VAIN_SHARE = 16
 # Reading so many bytes takes no longer than asking for another place of the file.
 _GAP_BYTES = 1 << 11
 
@@ -189,7 +188,8 @@ class Sketches:
 
         if self._columns is None:
             self._texts.flush()
-            bands = np.frombuffer(self._bands, "<u4").reshape(-1, self.banding.bands)
+            # Band by band, as they are searched.
+            bands = np.frombuffer(self._bands, "<u4").reshape(-1, self.banding.bands).T.copy()
             marks = np.frombuffer(self._marks, np.uint8).reshape(-1, self.banding.hashes)
             self._columns = bands, marks, np.frombuffer(self._names, "<u8")
             self._bands, self._marks, self._names = bytearray(), bytearray(), bytearray()
@@ -202,7 +202,7 @@ class NearSearch:
     Args:
         sketches: of all rows.
         rows: row numbers.
-        bands: band keys of all rows.
+        bands: band keys of all rows, one row for each band.
         marks: low bits of their MinHash values.
         names: hashes of their texts, 0 for an empty one.
     """
@@ -223,8 +223,7 @@ class NearSearch:
         self.equal = _groups(group, len(distinct), skip=int(distinct[0]) == 0 if len(distinct) else False)
         # The first of equal texts stands for all; an empty text is like no other.
         self.positions = np.sort(first[distinct != 0])
-        self.bands = bands[rows[self.positions]]
-        self.marks = marks[rows[self.positions]]
+        self.columns = SketchColumns(bands, marks, rows[self.positions])
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -236,7 +235,7 @@ class NearSearch:
         from boilerplate, and their pairs would grow with the square of the rows.
         """
         pairs = NearPairs(equal=self.equal)
-        joined = _Joined(len(self.rows), self.positions)
+        joined = Joined(len(self.rows), self.positions)
         for one, other, similarity in self.compared(self.sketches.config.threshold, joined.camps, joined.apart):
             for here, there, alike in zip(one.tolist(), other.tolist(), similarity.tolist(), strict=True):
                 if joined.join(here, there):
@@ -260,8 +259,8 @@ class NearSearch:
         Yields:
             Two columns of positions and their true similarity; a pair may come again.
         """
-        meeting = Meeting(Signatures(self.marks, self.sketches.config.threshold - LOWER), camps)
-        for found in candidate_pairs(self.bands, meeting):
+        meeting = Meeting(Signatures(self.columns, self.sketches.config.threshold - LOWER), camps)
+        for found in candidate_pairs(self.columns, meeting):
             one, other = self.positions[found.one], self.positions[found.other]
             for here, there in self._portions(one, other):
                 if apart:
@@ -292,54 +291,6 @@ class NearSearch:
     def text(self, position: int) -> str:
         """Return the normalised text at a position."""
         return self.sketches.text(int(self.rows[position]))
-
-
-class _Joined:
-    """Which rows are connected already.
-
-    Args:
-        count: of all positions.
-        positions: of those that are searched.
-    """
-
-    def __init__(self, count: int, positions: Positions) -> None:
-        self._groups = UnionFind(count)
-        self._positions = positions
-        self._camps: Positions | None = None
-        self._changed = False
-        self._in_vain = 0
-
-    def join(self, one: int, other: int) -> bool:
-        """Connect two positions; False where both stand in one large group already."""
-        groups = self._groups
-        if (root := groups.find(one)) == groups.find(other):
-            return groups.size(root) <= _LARGE_GROUP
-        self._changed = True
-        groups.union(one, other)
-        return True
-
-    def camps(self) -> Positions | None:
-        """Return a number for each searched row, equal within a large group.
-
-        Seldom the newest numbers, since making them takes time; what they let through in vain is counted, and newer
-        ones are made when those would have been the cheaper way.
-        """
-        import numpy as np
-
-        if self._changed and self._in_vain >= len(self._positions) // _IN_VAIN_SHARE:
-            self._changed, self._in_vain = False, 0
-            large = self._groups.large(self._positions, _LARGE_GROUP)
-            self._camps = np.where(large < 0, self._positions, large) if (large >= 0).any() else None
-        return self._camps
-
-    def apart(self, one: Positions, other: Positions) -> NDArray[np.bool_]:
-        """Return which pairs do not stand in one large group."""
-        import numpy as np
-
-        left, right = self._groups.large(one, _LARGE_GROUP), self._groups.large(other, _LARGE_GROUP)
-        wanted: NDArray[np.bool_] = (left != right) | (left < 0)
-        self._in_vain += len(wanted) - int(np.count_nonzero(wanted))
-        return wanted
 
 
 def _groups(group: NDArray[np.int64], count: int, *, skip: bool) -> list[list[int]]:

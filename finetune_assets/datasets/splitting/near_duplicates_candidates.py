@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from finetune_assets.datasets.splitting.near_duplicates_columns import SketchColumns
     from finetune_assets.datasets.splitting.near_duplicates_signatures import Signatures
 
     Rows = NDArray[np.int64]
@@ -61,11 +62,11 @@ class Meeting:
     camps: Callable[[], Camps | None]
 
 
-def candidate_pairs(bands: NDArray[np.uint32], meeting: Meeting) -> Iterator[Candidates]:
+def candidate_pairs(columns: SketchColumns, meeting: Meeting) -> Iterator[Candidates]:
     """Yield the pairs that share a band, in chunks of 4,096 to about 70,000 pairs, the last of a band shorter.
 
     Args:
-        bands: band keys, one row for each text.
+        columns: the sketches of the texts.
         meeting: which of these pairs are wanted.
 
     Yields:
@@ -73,32 +74,31 @@ def candidate_pairs(bands: NDArray[np.uint32], meeting: Meeting) -> Iterator[Can
     """
     import numpy as np
 
-    count, width = bands.shape
-    crowded = np.zeros((count, width), np.bool_)
-    for band in range(width):
+    crowded = np.zeros((columns.width, len(columns)), np.bool_)
+    for band in range(columns.width):
         waiting: list[tuple[Rows, Rows]] = []
         held = 0
-        for pair in _pairs_of_band(bands, band, crowded, meeting):
+        for pair in _pairs_of_band(columns, band, crowded, meeting):
             waiting.append(pair)
             held += len(pair[0])
             if held >= _CHUNK_PAIRS:
-                yield from _new_pairs(waiting, bands, band, crowded, meeting)
+                yield from _new_pairs(waiting, columns, band, crowded, meeting)
                 waiting, held = [], 0
         if waiting:
-            yield from _new_pairs(waiting, bands, band, crowded, meeting)
+            yield from _new_pairs(waiting, columns, band, crowded, meeting)
 
 
 def _pairs_of_band(
-    bands: NDArray[np.uint32], band: int, crowded: NDArray[np.bool_], meeting: Meeting
+    columns: SketchColumns, band: int, crowded: NDArray[np.bool_], meeting: Meeting
 ) -> Iterator[tuple[Rows, Rows]]:
     """Yield the pairs of one band and note which rows stand in a long run there."""
     import numpy as np
 
-    width = bands.shape[1]
-    order = _sorted(bands[:, band])
-    begins, lengths = _runs(bands[:, band].take(order))
+    keys = columns.band(band)
+    order = _sorted(keys)
+    begins, lengths = _runs(keys.take(order))
     large = lengths > COMPLETE_RUN
-    crowded[order[np.repeat(large, lengths)], band] = True
+    crowded[band, order[np.repeat(large, lengths)]] = True
     wanted = (lengths > 1) & _of_several(meeting.camps(), order, begins)
     small = wanted & ~large
     at, reach = _spread(begins[small], lengths[small], lengths[small])
@@ -110,7 +110,7 @@ def _pairs_of_band(
     rows = order[at]
     run = np.repeat(np.arange(large.sum(), dtype=np.uint32), lengths[large])
     for step in _STEPS:
-        keys = bands[:, (band + step) % width].take(rows)
+        keys = columns.band((band + step) % columns.width).take(rows)
         again = _sorted(keys)
         again = again.take(_sorted(run.take(again)))
         inner, sizes = _runs(run.take(again).astype(np.uint64) << np.uint64(32) | keys.take(again))
@@ -195,7 +195,7 @@ def _with_others(here: Camps, places: Rows, reach: Rows) -> Rows:
 
 def _new_pairs(
     waiting: list[tuple[Rows, Rows]],
-    bands: NDArray[np.uint32],
+    columns: SketchColumns,
     band: int,
     crowded: NDArray[np.bool_],
     meeting: Meeting,
@@ -208,8 +208,8 @@ def _new_pairs(
     kept = meeting.signatures.are_alike(left, right)
     left, right = left[kept], right[kept]
     one, other = np.minimum(left, right), np.maximum(left, right)
-    earlier = bands.take(one, axis=0)[:, :band] == bands.take(other, axis=0)[:, :band]
-    known = (earlier & ~crowded.take(one, axis=0)[:, :band]).any(axis=1)
+    earlier = columns.bands_at(one, band) == columns.bands_at(other, band)
+    known = (earlier & ~crowded[:band].take(one, axis=1)).any(axis=0)
     one, other = one[~known], other[~known]
     if len(one):
-        yield Candidates(one, other, crowded[one, band])
+        yield Candidates(one, other, crowded[band].take(one))

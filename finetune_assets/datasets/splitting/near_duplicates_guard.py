@@ -20,9 +20,9 @@ class EvaluationGuard:
         self._config = search.sketches.config
         self._texts = [search.text(position) for position in search.positions.tolist()]
         self._holders: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for place, keys in enumerate(search.bands.tolist()):
-            for band in enumerate(keys):
-                self._holders[band].append(place)
+        for number in range(search.columns.width):
+            for place, key in enumerate(search.columns.band(number).tolist()):
+                self._holders[number, key].append(place)
 
     def is_alike(self, text: str) -> bool:
         """Return True when the text is a near-duplicate of an evaluation row.

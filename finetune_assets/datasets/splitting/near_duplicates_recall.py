@@ -186,17 +186,15 @@ def _found(search: NearSearch, group_of: Sequence[int], planted: Sequence[Plante
     """Count the planted texts that the search ties to the leak group of their origin."""
     import numpy as np
 
-    banding, config = search.sketches.banding, search.sketches.config
-    block = sketch_texts([pair.text for pair in planted], config)
-    count = len(search.bands)
-    bands = np.concatenate([search.bands, np.frombuffer(block.bands, "<u4").reshape(-1, banding.bands)])
-    marks = np.concatenate([search.marks, np.frombuffer(block.marks, np.uint8).reshape(-1, banding.hashes)])
-    camps = (np.arange(len(bands)) >= count).astype(np.uint8)
+    config = search.sketches.config
+    columns = search.columns.plus(sketch_texts([pair.text for pair in planted], config))
+    count = len(search.columns)
+    camps = (np.arange(len(columns)) >= count).astype(np.uint8)
     groups = np.asarray(group_of, np.int64)
     origins = np.array([pair.origin for pair in planted], np.int64)
     found = np.zeros(len(planted), np.bool_)
-    meeting = Meeting(Signatures(marks, config.threshold - LOWER), lambda: camps)
-    for place, other, _ in candidate_pairs(bands, meeting):
+    meeting = Meeting(Signatures(columns, config.threshold - LOWER), lambda: camps)
+    for place, other, _ in candidate_pairs(columns, meeting):
         number = other - count
         wanted = ~found[number] & (groups[place] == groups[origins[number]])
         place, number = place[wanted], number[wanted]

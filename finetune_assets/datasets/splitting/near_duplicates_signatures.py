@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from finetune_assets.datasets.splitting.near_duplicates_columns import SketchColumns
+
 # How many of a value's bits are compared first. Values that differ agree in these once in eight times.
 _BITS = 3
 _WORD = 64
@@ -25,16 +27,16 @@ class Signatures:
     """The low bits of the MinHash values of some texts.
 
     Args:
-        marks: the lowest 8 bits of each value, one row for each text.
+        columns: the sketches of the texts.
         least: share of the values (0 to 1) in which two texts must agree.
     """
 
-    def __init__(self, marks: NDArray[np.uint8], least: float) -> None:
-        self._marks = marks
-        self._least = least * marks.shape[1]
+    def __init__(self, columns: SketchColumns, least: float) -> None:
+        self._columns = columns
+        self._least = least * columns.hashes
         # Values that differ in their low bits differ; so many may.
-        self._most_apart = marks.shape[1] - math.ceil(self._least)
-        self._words = _packed(marks)
+        self._most_apart = columns.hashes - math.ceil(self._least)
+        self._words = _packed(columns)
 
     def in_order(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Return the packed bits of some texts, one column each, for `may_be_alike`."""
@@ -64,7 +66,7 @@ class Signatures:
         """Return which pairs agree in as many values as they must."""
         import numpy as np
 
-        same = np.count_nonzero(self._marks.take(one, axis=0) == self._marks.take(other, axis=0), axis=1)
+        same = np.count_nonzero(self._columns.marks_at(one) == self._columns.marks_at(other), axis=1)
         kept: NDArray[np.bool_] = same >= self._least
         return kept
 
@@ -82,15 +84,15 @@ def _differing(words: Sequence[tuple[NDArray[np.uint64], NDArray[np.uint64]]]) -
     return found
 
 
-def _packed(marks: NDArray[np.uint8]) -> NDArray[np.uint64]:
+def _packed(columns: SketchColumns) -> NDArray[np.uint64]:
     """Return the lowest bits: for each 64 values three words (one for each bit), for each of these one row."""
     import numpy as np
 
-    count, hashes = marks.shape
-    words = -(-hashes // _WORD)
+    count = len(columns)
+    words = -(-columns.hashes // _WORD)
     found = np.zeros((words * _BITS, count), np.uint64)
     for begin in range(0, count, _PACKED_ROWS):
-        part = marks[begin : begin + _PACKED_ROWS]
+        part = columns.marks_at(np.arange(begin, min(begin + _PACKED_ROWS, count)))
         for bit in range(_BITS):
             packed = np.zeros((len(part), words * _WORD // 8), np.uint8)
             held = np.packbits(part >> bit & 1, axis=1)

@@ -100,7 +100,7 @@ class _Sets:
         return similarity
 
     def _matrix(self, members: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """Return the distinct hashes of each text in a row of its own, sorted but for the gaps that repetitions left."""
+        """Return the distinct hashes of each text in a row of its own; gaps stand where repetitions were."""
         import numpy as np
 
         counts = self.counts[members]

@@ -11,6 +11,10 @@ _VOID = frozenset({"br", "hr", "meta", "link", "input", "col", "wbr"})
 ILLEGAL = {code: "\ufffd" for code in (*range(9), 11, 12, *range(14, 32), *range(127, 160), *range(0xD800, 0xE000))}
 
 
+STACKED = "texts"
+"""Class of tables whose rows a narrow screen shows one below the other."""
+
+
 class Html(str):
     """Finished HTML. Made by `tag` and `joined`, and by hand only of constants of this room."""
 
@@ -81,14 +85,23 @@ def table(
         header: a heading for each column; "" leaves a corner empty.
         rows: a node for each column; what is no `Html` is escaped.
         numbers: columns of figures, which stand to the right.
-        class_: further classes.
+        class_: a further class; `STACKED` for tables of texts.
         sortable: the script may offer sorting and a filter.
     """
     heads = [
         tag("th", title, scope="col", class_="n" if place in numbers else None) if title else tag("td")
         for place, title in enumerate(header)
     ]
-    body = [tag("tr", *(_cell(place, node, place in numbers) for place, node in enumerate(row))) for row in rows]
+    body = [
+        tag(
+            "tr",
+            *(
+                _cell(place, node, place in numbers, header[place] if class_ == STACKED else None)
+                for place, node in enumerate(row)
+            ),
+        )
+        for row in rows
+    ]
     classes = " ".join(name for name in (class_, "sortable" if sortable else "") if name)
     inner = tag(
         "table",
@@ -101,6 +114,12 @@ def table(
     return tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
-def _cell(place: int, node: Node, number: bool) -> Html:
-    css = "n" if number else None
-    return tag("th", node, scope="row", class_=css) if place == 0 else tag("td", node, class_=css)
+def _cell(place: int, node: Node, number: bool, label: str | None) -> Html:
+    # A narrow screen has no room for headings above columns; there each cell says its own.
+    return tag(
+        "td" if place else "th",
+        node,
+        scope=None if place else "row",
+        class_="n" if number else None,
+        data_label=label,
+    )

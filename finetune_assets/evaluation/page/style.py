@@ -41,7 +41,8 @@ caption{text-align:left;color:var(--dim);padding:.25rem 0;font-size:.93rem}
 th,td{border-bottom:1px solid var(--line);padding:.35rem .6rem;text-align:left;vertical-align:top;
 overflow-wrap:normal;min-width:3.5rem}
 tbody th{font-weight:600}
-thead th{border-bottom:2px solid var(--line);vertical-align:bottom}
+table+table{margin-top:.75rem}
+thead th,thead td{border-bottom:2px solid var(--line);vertical-align:bottom}
 .n{text-align:right;font-variant-numeric:tabular-nums}
 td.n,.wide{white-space:nowrap}
 .texts td,.texts th{overflow-wrap:anywhere;min-width:9rem}
@@ -71,7 +72,11 @@ align-items:center;border-bottom:1px solid var(--line);padding:.15rem 0}
 .diagonal{font-weight:700;outline:2px solid var(--text);outline-offset:-3px}
 dt{font-weight:600;margin-top:.6rem}dd{margin:0 0 0 1rem;max-width:46rem}
 @media(max-width:40rem){body{padding:.5rem .75rem 3rem}.forest .row,.forest .axis{grid-template-columns:1fr}
-.forest .axis span{display:none}h1{font-size:1.35rem}}
+.forest .axis span{display:none}h1{font-size:1.35rem}
+.texts thead{display:none}.texts tr,.texts th,.texts td,.texts tbody,.texts caption,.texts{display:block}
+.texts th,.texts td{border:0;padding:.15rem 0}.texts tr{border-bottom:2px solid var(--line);padding:.5rem 0}
+.texts tr[hidden]{display:none}.texts td::before{content:attr(data-label);display:block;font-size:.85rem;
+color:var(--dim)}}
 @media print{:root{color-scheme:light;--ground:#fff;--text:#000;--dim:#333;--soft:#f3f5f8;--line:#bbb;--good:#0b5394;
 --bad:#a33b00;--open:#6a4a00;--mark:#ffe9a8;--heat:31,111,180}
 body{max-width:none;font-size:.85rem}.scroll{overflow:visible}nav,.filter{display:none}

@@ -40,6 +40,7 @@ def verdict_sentence(report: Mapping[str, Any], what_now: str = "") -> str:
     ours, theirs = (figure_of(primary, comparison[side]) for side in ("candidate", "baseline"))
     kind, other = "made-up " if report["synthetic"] else "", baseline_words(report)
     then = what_now or _NEXT[report["verdict"]["verdict"]]
+    link = "but" if comparison["shown"] == "better" and report["verdict"]["verdict"] != "PASS" else "and"
     if primary["kind"] == "share":
         found = (
             f"the newly tuned model had “{primary['title']}” in {ours} of them and {baseline_words(report)} in {theirs}"
@@ -49,7 +50,7 @@ def verdict_sentence(report: Mapping[str, Any], what_now: str = "") -> str:
         found = f"the newly tuned model reached “{primary['title']}” of {ours} and {other} of {theirs}{less}"
     return (
         f"On {comparison['rows']:,} {kind}test questions that were kept out of training, {found}: "
-        f"{_SHOWN[comparison['shown']]} and {_gates_sentence(report)}, so {then}."
+        f"{_SHOWN[comparison['shown']]} {link} {_gates_sentence(report)}, so {then}."
     )
 
 

@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from finetune_assets.evaluation.markdown import figure_of, measure_of
-from finetune_assets.evaluation.page.html import Html, Node, breakable, joined, paragraph, section, table, tag
+from finetune_assets.evaluation.page.html import STACKED, Html, Node, breakable, joined, paragraph, section, table, tag
 from finetune_assets.evaluation.page.rows import PageRow
 from finetune_assets.evaluation.wording import gain_text
 
@@ -46,12 +46,13 @@ def worst_section(report: Mapping[str, Any], rows: Sequence[PageRow]) -> Html | 
         shown = [[*row, _score(item, measure)] for row, item in zip(shown, worst, strict=True)]
     told = (
         f"The {len(worst)} rows that lost most against the baseline, then those that are simply wrong. Marked words "
-        "differ from the right answer. E-mail addresses, dates and long numbers are masked, and long texts are cut."
+        "differ from the right answer, ∅ stands where words are missing. "
+        "E-mail addresses, dates and long numbers are masked, and long texts are cut."
     )
     if not rows:
         told = "The texts of these rows are not kept beside this report; the record ids are."
     return section(
-        "Worst rows", "worst", paragraph(told), table("Worst rows", header, shown, class_="texts", sortable=True)
+        "Worst rows", "worst", paragraph(told), table("Worst rows", header, shown, class_=STACKED, sortable=True)
     )
 
 
@@ -137,7 +138,7 @@ def _changes_table(rows: Sequence[PageRow], measure: Mapping[str, Any], caption:
 
     lines = [line(row) for row in rows]
     header = ("record", "what became of it", "question", "right answer", "new model", "baseline")
-    return table(caption, header, lines, class_="texts", sortable=True)
+    return table(caption, header, lines, class_=STACKED, sortable=True)
 
 
 def shortened(text: str) -> str:
@@ -159,7 +160,11 @@ def answer(text: str, right: str | None = None) -> Html:
     if fields is not None:
         wanted = None if right is None else _fields(right)
         return joined(
-            tag("div", f"{name.replace('_', ' ')}: ", _value(value, wanted is not None and wanted.get(name) != value))
+            tag(
+                "div",
+                tag("span", f"{name.replace('_', ' ')}: ", class_="dim"),
+                _value(value, wanted is not None and wanted.get(name) != value),
+            )
             for name, value in fields.items()
         )
     return joined([shortened(text)]) if right is None else _marked(shortened(text), shortened(right))
@@ -194,5 +199,5 @@ def _marked(text: str, right: str) -> Html:
         elif piece:
             parts.append(tag("mark", piece))
         elif end > start:
-            parts.append(tag("mark", "‸", title="words are missing here"))
+            parts.append(tag("mark", "∅", title="words are missing here"))
     return joined(parts, " ")
