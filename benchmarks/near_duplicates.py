@@ -4,8 +4,9 @@
 
 Target: at least 20,000 rows/s a core for each kind at 100,000 rows of about 20 words, sketches, search, split, the
 second search across splits and the measured recall together. Three kinds of rows: `prose` has words as frequent as in
-language and one planted near-duplicate in twenty rows; `templates` are some dozen sentences with changing words, the worst case of
-generated data; `boilerplate` is one long sentence with a number in it, so that every row is alike to every other.
+language and one planted near-duplicate in twenty rows; `templates` are some dozen sentences with changing words, the
+worst case of generated data; `boilerplate` is one long sentence with a number in it, so that every row is alike to
+every other.
 """
 
 from __future__ import annotations

@@ -111,6 +111,10 @@ class ScoredAnswer:
         return self.text.split() == other.text.split()
 
 
+Answers = Sequence[GivenAnswer] | Sequence[ScoredAnswer]
+"""One model's answers, as they were given or marked already."""
+
+
 def given_texts(examples: Sequence[Example], texts: Sequence[str], reader: Reader) -> list[GivenAnswer]:
     """Return texts that did not come from an engine, such as a trivial baseline's, as answers.
 
@@ -223,6 +227,27 @@ def score_answers(examples: Sequence[Example], answers: Sequence[GivenAnswer], r
         _scored(key, example, answer, marked, labelled=labelled)
         for key, (example, answer), marked in zip(by_id, rows, marks, strict=True)
     ]
+
+
+def marked_answers(examples: Sequence[Example], answers: Answers, reader: Reader) -> list[ScoredAnswer]:
+    """Return answers marked: marked ones as they are, others after `score_answers`, whose arguments these are.
+
+    Raises:
+        FinetuneError: as there, and when marked rows are not those of the examples, in their order and slices.
+    """
+    marked = [answer for answer in answers if isinstance(answer, ScoredAnswer)]
+    if not marked:
+        return score_answers(examples, [answer for answer in answers if isinstance(answer, GivenAnswer)], reader)
+    labelled = reader.choices() is not None
+    wanted = [(item.example_id, item.slices, item.label_path if labelled else ()) for item in examples]
+    if len(marked) != len(answers) or wanted != [(row.example_id, row.slices, row.expected) for row in marked]:
+        raise FinetuneError(
+            "marked rows are not those of the test set",
+            found=f"{len(marked)} marked rows, {len(examples)} examples",
+            expected="one row for each example, in order, with its slices and its right label",
+            mend="mark the answers again on this dataset version",
+        )
+    return marked
 
 
 def _scored(example_id: str, example: Example, answer: GivenAnswer, marks: Marks, *, labelled: bool) -> ScoredAnswer:

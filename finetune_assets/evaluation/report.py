@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from finetune_assets.evaluation.answers import GivenAnswer, Reader, ScoredAnswer, score_answers
+from finetune_assets.evaluation.answers import Answers, GivenAnswer, Reader, ScoredAnswer, marked_answers
 from finetune_assets.evaluation.comparison import (
     SliceComparison,
     both_wrong,
@@ -22,7 +22,7 @@ from finetune_assets.evaluation.config import GateConfig
 from finetune_assets.evaluation.evidence import Evidence, gather
 from finetune_assets.evaluation.gates import Extras, Verdict, verdict_of
 from finetune_assets.evaluation.markdown import report_markdown
-from finetune_assets.evaluation.report_scores import scores_json, t_test_json
+from finetune_assets.evaluation.report_scores import REPORT_DRAWS, scores_json, t_test_json
 from finetune_assets.evaluation.rules_rows import goodness_of
 from finetune_assets.evaluation.scores import confusion, label_of, label_table, score
 from finetune_assets.evaluation.statistics import bootstrap_macro_f1
@@ -102,16 +102,19 @@ class Judgement:
 
 def judge(
     examples: Sequence[Example],
-    candidate: Sequence[GivenAnswer],
-    baseline: Sequence[GivenAnswer],
+    candidate: Answers,
+    baseline: Answers,
     config: GateConfig,
     reader: Reader,
     *,
-    trivial: Mapping[str, Sequence[GivenAnswer]] | None = None,
+    trivial: Mapping[str, Answers] | None = None,
     extras: Extras | None = None,
     baseline_is_live: bool = False,
 ) -> Judgement:
     """Judge a candidate against the baseline on the same rows.
+
+    Answers are marked here, or were by `score_answers` before: what several candidates are held against needs marking
+    once.
 
     Args:
         examples: the test set; an example without an answer counts as answered wrong, for either model.
@@ -125,14 +128,15 @@ def judge(
         baseline_is_live: the baseline is a live release.
 
     Raises:
-        FinetuneError: when an answer belongs to no example, or the configuration names an unknown metric.
+        FinetuneError: when an answer belongs to no example, marked rows are not those of the examples, or the
+            configuration names an unknown metric.
     """
     config.check_metrics(reader.measures, labelled=reader.choices() is not None)
-    ours = score_answers(examples, candidate, reader)
-    theirs = score_answers(examples, baseline, reader)
+    ours = marked_answers(examples, candidate, reader)
+    theirs = marked_answers(examples, baseline, reader)
     rivals = None
     if trivial is not None:
-        rivals = {name: score_answers(examples, rows, reader) for name, rows in sorted(trivial.items())}
+        rivals = {name: marked_answers(examples, rows, reader) for name, rows in sorted(trivial.items())}
     evidence = gather(ours, theirs, config, reader.measures, trivial=rivals, baseline_is_live=baseline_is_live)
     more = extras or Extras()
     return Judgement(ours, theirs, rivals, evidence, more, verdict_of(evidence, config, more))
@@ -225,8 +229,10 @@ def _all_scores(judgement: Judgement, config: GateConfig) -> dict[str, Any]:
 def _comparisons(judgement: Judgement, config: GateConfig) -> list[dict[str, Any]]:
     """Compare by every measure, not the primary one alone: advice, not a gate, and not corrected for their number."""
     evidence = judgement.evidence
+    draws = min(config.resamples, REPORT_DRAWS)
+    settings = replace(config.settings, resamples=draws)
     found = [
-        compare(measure, evidence.candidate.table, evidence.baseline.table, config.settings).to_json()
+        compare(measure, evidence.candidate.table, evidence.baseline.table, settings).to_json()
         for measure in evidence.measures
         if measure is not evidence.primary
     ]
@@ -236,7 +242,7 @@ def _comparisons(judgement: Judgement, config: GateConfig) -> list[dict[str, Any
             [label_of(answer) for answer in judgement.candidate],
             [label_of(answer) for answer in judgement.baseline],
             confidence=config.settings.confidence,
-            resamples=config.resamples,
+            resamples=draws,
             seed=config.seed,
         )
         found.append(

@@ -15,7 +15,8 @@ from finetune_assets.evaluation.statistics import wilson_interval
 from finetune_assets.records.measure import Measure
 
 _CONFIDENCE = 0.95
-_CORPUS_DRAWS = 500
+REPORT_DRAWS = 500
+"""Draws at most of intervals that a report shows and no gate goes by."""
 
 
 def scores_json(scores: Scores, measures: Sequence[Measure], config: GateConfig, *, intervals: bool) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def scores_json(scores: Scores, measures: Sequence[Measure], config: GateConfig,
             if measure.kind == "share":
                 interval = wilson_interval(int((stats[:, 0] > 0).sum()), len(stats), confidence=_CONFIDENCE)
             else:
-                draws = min(config.resamples, _CORPUS_DRAWS) if measure.kind == "corpus" else config.resamples
+                draws = min(config.resamples, REPORT_DRAWS)
                 interval = bootstrap_value(measure, stats, confidence=_CONFIDENCE, resamples=draws, seed=config.seed)
         figures[measure.name] = {
             "value": scores.measures[measure.name],

@@ -66,7 +66,7 @@ def varied(judged_home: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
     home = Path(shutil.copytree(judged_home.path, tmp_path_factory.mktemp("varied") / "home"))
     variants = "tuning.variants={whole: {}, hasty: {epochs: 0.05}}"
-    return home, finetune(home, "run", TASK, "--set", variants, "--json")
+    return home, finetune(home, "run", TASK, "--set", variants)
 
 
 def test_the_best_variant_on_validation_is_judged_once_on_test(varied: tuple[Path, Said]) -> None:

@@ -32,8 +32,8 @@ class SketchColumns:
 
         self._bands, self._marks, self._rows = bands, marks, rows
         self.width, self.hashes = len(bands), marks.shape[1]
-        self._more_bands = np.frombuffer(more.bands if more else b"", "<u4").reshape(-1, self.width).T
-        self._more_marks = np.frombuffer(more.marks if more else b"", np.uint8).reshape(-1, self.hashes)
+        self._more_bands = np.frombuffer(b"" if more is None else more.bands, "<u4").reshape(-1, self.width).T
+        self._more_marks = np.frombuffer(b"" if more is None else more.marks, np.uint8).reshape(-1, self.hashes)
 
     def __len__(self) -> int:
         return len(self._rows) + len(self._more_marks)
