@@ -148,7 +148,7 @@ def test_an_open_verdict_is_approved_by_no_policy(home: Path) -> None:
     said = finetune(home, "run", TASK, env={**OPEN, **PERSON})
     assert said.code == 3, said.all
     assert live_release(home) is None
-    decided = finetune(home, "approve", TASK, candidate_of(home), "--note", "looks fine", env=OPEN)
+    decided = finetune(home, "approve", TASK, candidate_of(home), "--note", "looks fine", env={**OPEN, **MANUAL})
     assert decided.code == 1
     assert "has not passed its gates" in decided.all
     assert live_release(home) is None
