@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import cProfile
 import json
+import os
 import pstats
 import random
 import sys
@@ -21,6 +22,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the target is one core's; idle threads of a library spin
 
 from finetune_assets.datasets.synthetic.router import valid_traces
 from finetune_assets.evaluation.answers import GivenAnswer, given_texts, score_answers

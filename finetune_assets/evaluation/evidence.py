@@ -91,6 +91,7 @@ class Evidence:
         trivial: the candidate against each trivial baseline; None when none were measured.
         baseline_is_live: the baseline is a live release, not the untuned base.
         meaningless: measures that no gate may go by, with the reason.
+        trivial_scores: the trivial baselines' scores.
     """
 
     measures: tuple[Measure, ...]
@@ -104,6 +105,7 @@ class Evidence:
     trivial: dict[str, Comparison] | None
     baseline_is_live: bool = False
     meaningless: Mapping[str, str] = field(default_factory=dict)
+    trivial_scores: Mapping[str, Scores] = field(default_factory=dict)
 
     def measure(self, name: str) -> Measure | None:
         """Return one of the task's measures by name, or None for a figure of another kind."""
@@ -137,10 +139,11 @@ def gather(
     ours, theirs = score(candidate, measures), score([other for _, other in pairs], measures)
     rows = slice_rows(candidate)
 
-    def against(other: Sequence[ScoredAnswer]) -> Comparison:
-        ordered = [row for _, row in pair_answers(candidate, other)]
-        return compare(primary, ours.table, score(ordered, measures).table, settings)
-
+    rivals = {
+        name: score([row for _, row in pair_answers(candidate, other)], measures)
+        for name, other in (trivial or {}).items()
+    }
+    against = {name: compare(primary, ours.table, found.table, settings) for name, found in rivals.items()}
     return Evidence(
         measures=tuple(measures),
         primary=primary,
@@ -150,7 +153,8 @@ def gather(
         comparison=compare(primary, ours.table, theirs.table, settings),
         slice_rows=rows,
         slices=tuple(compare_slices(primary, ours.table, theirs.table, rows, settings)),
-        trivial=None if trivial is None else {name: against(other) for name, other in trivial.items()},
+        trivial=None if trivial is None else against,
         baseline_is_live=baseline_is_live,
         meaningless=meaningless_measures(candidate, measures),
+        trivial_scores=rivals,
     )

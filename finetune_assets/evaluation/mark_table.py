@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from finetune_assets.evaluation.answers import ScoredAnswer
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets.records.measure import Measure
+from finetune_assets.records.measure import Measure, Stats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,8 +39,6 @@ class MarkTable:
         Returns:
             The figure; None where no row applies.
         """
-        import math
-
         stats = self.stats[measure.name] if rows is None else self.stats[measure.name][rows]
         found = float(measure.value(stats.sum(axis=0))) if len(stats) else math.nan
         return found if math.isfinite(found) else None
@@ -54,13 +54,14 @@ def mark_table(answers: Sequence[ScoredAnswer], measures: Sequence[Measure]) -> 
 
     stats: dict[str, NDArray[np.float64]] = {}
     applies: dict[str, NDArray[np.bool_]] = {}
+    marked = [answer.stats for answer in answers]
     for measure in measures:
         nothing = (0.0,) * measure.width
-        rows = [answer.stats.get(measure.name, nothing) for answer in answers]
-        ragged = next((place for place, row in enumerate(rows) if len(row) != measure.width), None)
-        table = np.zeros((0, measure.width)) if ragged is not None or not rows else np.asarray(rows, np.float64)
-        if ragged is not None or not np.isfinite(table).all():
-            place = ragged if ragged is not None else int(np.flatnonzero(~np.isfinite(table).all(axis=1))[0])
+        rows = [row.get(measure.name, nothing) for row in marked]
+        whole = set(map(len, rows)) <= {measure.width}
+        table = np.fromiter(chain.from_iterable(rows if whole else ()), np.float64).reshape(-1, measure.width)
+        if not whole or not np.isfinite(table).all():
+            place = next(place for place, row in enumerate(rows) if not _is_mark(row, measure.width))
             raise FinetuneError(
                 "an answer is marked with what is no mark",
                 where=f"record {answers[place].record_id}, measure {measure.name}",
@@ -69,7 +70,9 @@ def mark_table(answers: Sequence[ScoredAnswer], measures: Sequence[Measure]) -> 
                 mend="repair the task type's mark()",
             )
         stats[measure.name] = table
-        applies[measure.name] = np.asarray([measure.name in answer.stats for answer in answers], np.bool_) & (
-            table[:, 1] > 0 if measure.kind in ("share", "mean") else table.any(axis=1)
-        )
+        applies[measure.name] = table[:, 1] > 0 if measure.kind in ("share", "mean") else (table != 0).any(axis=1)
     return MarkTable(stats, applies)
+
+
+def _is_mark(row: Stats, width: int) -> bool:
+    return len(row) == width and all(map(math.isfinite, row))

@@ -24,7 +24,7 @@ from finetune_assets.evaluation.gates import Extras, Verdict, verdict_of
 from finetune_assets.evaluation.markdown import report_markdown
 from finetune_assets.evaluation.report_scores import REPORT_DRAWS, scores_json, t_test_json
 from finetune_assets.evaluation.rules_rows import goodness_of
-from finetune_assets.evaluation.scores import confusion, label_of, label_table, score
+from finetune_assets.evaluation.scores import confusion, label_of, label_table
 from finetune_assets.evaluation.statistics import bootstrap_macro_f1
 from finetune_assets.records.digests import digest_of
 from finetune_assets.records.example import Example
@@ -221,8 +221,8 @@ def _all_scores(judgement: Judgement, config: GateConfig) -> dict[str, Any]:
         "candidate": scores_json(evidence.candidate, measures, config, intervals=True),
         "baseline": scores_json(evidence.baseline, measures, config, intervals=True),
     }
-    for name, rows in (judgement.trivial or {}).items():
-        table[name] = scores_json(score(rows, measures), measures, config, intervals=False)
+    for name, scores in evidence.trivial_scores.items():
+        table[name] = scores_json(scores, measures, config, intervals=False)
     return table
 
 

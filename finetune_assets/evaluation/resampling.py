@@ -2,13 +2,13 @@
 
 Both models answered the same rows, so rows are drawn, or swapped, as pairs. Right/wrong has exact tests of its own in
 `statistics.py`; what is here serves error rates, F1 of tokens, BLEU and other measures whose rows are no coin tosses.
-Rows with equal statistics are interchangeable and are drawn together, as a multinomial over the distinct ones.
+How rows are drawn is in `draws.py`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -19,16 +19,13 @@ if TYPE_CHECKING:
 
     Statistic = NDArray[np.float64]
 
+from finetune_assets.evaluation.draws import resampled_sums
 from finetune_assets.evaluation.statistics import UNSEEN, Interval, allow_for_unseen
 from finetune_assets.records.measure import Measure
 
-# Numbers held at once by a block of resamples: 8 million, 64 MB in float64.
+# Numbers held at once by a block of swaps: 8 million, 64 MB in float64.
 _BLOCK = 8_000_000
-# Up to this share of distinct rows, or so few, a multinomial over them beats drawing row by row (measured).
-_WORTH_GROUPING = 0.1
-_FEW = 150
 _EXACT_UP_TO = 14
-_ROUND = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,81 +169,6 @@ def rows_that_clear(spread: float, room: float, *, confidence: float = 0.90) -> 
     # (z spread)^2 / n + (z sqrt 2 / n)^2 = room^2, a quadratic in 1/n with the 2 of n + 2 left out: one or two rows.
     parts, unseen = (z * spread) ** 2, (z * UNSEEN) ** 2
     return math.ceil((parts + math.sqrt(parts**2 + 4.0 * unseen * room**2)) / (2.0 * room**2))
-
-
-def resampled_sums(table: Statistic, resamples: int, seed: int) -> Iterator[Statistic]:
-    """Yield the column sums of rows drawn with replacement, in blocks of resamples.
-
-    Args:
-        table: shape [rows, columns], at least one row.
-        resamples: how many resamples in all.
-        seed: any non-negative integer.
-
-    Yields:
-        Shape [block, columns]; the blocks together hold `resamples` rows.
-    """
-    import numpy as np
-
-    generator = np.random.default_rng(seed)
-    columns, place = _distinct_columns(table)
-    distinct, counts = _distinct_rows(columns)
-    rows = len(table)
-    if len(distinct) <= max(_FEW, _WORTH_GROUPING * rows):
-        shares = counts / rows
-        block = max(1, _BLOCK // len(distinct))
-        for start in range(0, resamples, block):
-            counted = generator.multinomial(rows, shares, size=min(block, resamples - start))
-            yield (counted.astype(np.float64) @ distinct)[:, place]
-        return
-    block = max(1, min(_ROUND, _BLOCK // rows))
-    for start in range(0, resamples, block):
-        drawn = [generator.integers(0, rows, size=rows, dtype=np.uint32) for _ in range(min(block, resamples - start))]
-        yield _drawn_sums(columns, drawn)[:, place]
-
-
-def _drawn_sums(columns: Statistic, drawn: Sequence[NDArray[np.uint32]]) -> Statistic:
-    """Return the sums of drawn rows, shape [draws, columns].
-
-    Args:
-        columns: shape [rows, columns].
-        drawn: the row numbers of each draw.
-    """
-    import numpy as np
-
-    rows = len(columns)
-    varied = np.flatnonzero(columns.min(axis=0) < columns.max(axis=0))
-    sums = np.repeat(columns[:1] * rows, len(drawn), axis=0)
-    if len(varied) == 1:
-        values = np.ascontiguousarray(columns[:, varied[0]])
-        sums[:, varied[0]] = [values.take(picked).sum() for picked in drawn]
-    else:
-        # Counted once, a draw serves every column by a product of matrices.
-        counted = np.empty((len(drawn), rows))
-        for number, picked in enumerate(drawn):
-            counted[number] = np.bincount(picked, minlength=rows)
-        sums[:, varied] = counted @ columns[:, varied]
-    return sums
-
-
-def _distinct_columns(table: Statistic) -> tuple[Statistic, list[int]]:
-    """Return the columns that differ, and for each column of the table which of them it is.
-
-    The reference's words stand in both models' rows, and the n-grams of one order in those of the next.
-    """
-    import numpy as np
-
-    found: dict[bytes, int] = {}
-    place = [found.setdefault(column.tobytes(), len(found)) for column in np.ascontiguousarray(table.T)]
-    return np.ascontiguousarray(table[:, [place.index(number) for number in range(len(found))]]), place
-
-
-def _distinct_rows(table: Statistic) -> tuple[Statistic, NDArray[np.int64]]:
-    """Return the rows that differ, sorted, and how often each occurs."""
-    import numpy as np
-
-    ordered = table[np.lexsort(table.T[::-1])]
-    starts = np.flatnonzero(np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)]))
-    return ordered[starts], np.diff(starts, append=len(table))
 
 
 def sign_flip(

@@ -118,40 +118,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def bootstrap_difference(
-    wins: int, losses: int, rows: int, *, confidence: float = 0.90, resamples: int = 2000, seed: int = 0
-) -> Interval:
-    """Return the percentile interval of (wins - losses) / rows under a paired bootstrap over rows.
-
-    A resample of rows is a multinomial draw of (wins, losses, ties), so the draws are made from the counts: the same
-    distribution as drawing rows with replacement, at a cost that does not grow with the rows.
-
-    One pseudo pair is added on each side (Bonett and Price, Journal of Educational and Behavioral Statistics 37,
-    2012): without it a handful of rows without a loss would give a lower bound of exactly the gain or zero, a
-    certainty that they do not have. It draws the centre towards zero by the factor rows / (rows + 2).
-
-    Args:
-        wins: pairs where only the candidate is right.
-        losses: pairs where only the baseline is right.
-        rows: all pairs, 0 or more.
-        confidence: two-sided, between 0 and 1.
-        resamples: how many draws.
-        seed: any non-negative integer; equal seeds give equal intervals.
-
-    Returns:
-        Lower and upper bound in [-1, 1]; (-1, 1) when there are no rows.
-    """
-    if rows < wins + losses:
-        raise ValueError(f"{wins} wins and {losses} losses in {rows} rows")
-    if rows == 0:
-        return (-1.0, 1.0)
-    import numpy as np
-
-    shares = np.array([wins + 1, losses + 1, rows - wins - losses]) / (rows + 2)
-    draws = np.random.default_rng(seed).multinomial(rows, shares, size=resamples)
-    return _percentile((draws[:, 0] - draws[:, 1]) / rows, confidence)
-
-
 def allow_for_unseen(interval: Interval, observed: float, rows: int, *, confidence: float) -> Interval:
     """Widen a bootstrap interval by what its rows cannot show.
 

@@ -14,6 +14,7 @@ from finetune_assets.evaluation.config import SuiteConfig
 from finetune_assets.evaluation.leaks import find_leaks
 from finetune_assets.evaluation.mark_table import mark_table
 from finetune_assets.evaluation.rules_probes import SuiteOutcome
+from finetune_assets.evaluation.rules_rows import ROUNDING
 from finetune_assets.lineage.contenders import Contender, Room, answers_of
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.records.digests import digest_of
@@ -90,6 +91,6 @@ def _failed(
     failed = []
     for one, other in zip(ours, theirs, strict=True):
         here, there = (primary.row_goodness(answer.stats.get(primary.name, ())) for answer in (one, other))
-        if here is not None and there is not None and there - here > rule.max_sample_degradation:
+        if here is not None and there is not None and there - here > rule.max_sample_degradation + ROUNDING:
             failed.append(one.record_id)
     return tuple(sorted(failed))

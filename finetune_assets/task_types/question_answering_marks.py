@@ -68,7 +68,7 @@ def _marks(example: Example, text: str, bleu: Stats, chrf: Stats) -> Marks:
     notes: dict[str, Any] = {}
     if found is not None:
         stats["keywords"] = mean(found)
-        notes["keywords_missing"] = round(len(set(map(texts.normalised, wanted))) * (1 - found))
+        notes["keywords_missing"] = round(len(set(map(texts.normalised, wanted))) * (1 - found)) if found < 1 else 0
     if (ratio := texts.length_ratio(example.target, text)) is not None:
         notes["length_ratio"] = round(ratio, 3)
     references = reference_note(example.target, keywords=sorted(wanted) or None)

@@ -20,6 +20,7 @@ from finetune_assets.evaluation.metrics.routes import (
     plan_references,
     read_plan,
     route_right,
+    same_text,
 )
 from finetune_assets.records.example import Example
 from finetune_assets.records.measure import Marks, Measure, Stats, mean, share
@@ -69,8 +70,11 @@ ROUTE_MEASURES = (Measure("exact", "route right", "share"),)
 
 def mark_plan(example: Example, answer: ParsedAnswer) -> Marks:
     """Mark a whole plan."""
-    right = read_plan(json.loads(example.target))
-    plan = read_plan(answer.value) if answer.valid else None
+    target = json.loads(example.target)
+    right = read_plan(target)
+    plan = None
+    if answer.valid:
+        plan = right if same_text(target, answer.value) else read_plan(answer.value)
     values = plan_marks(right, plan)
     stats: dict[str, Stats] = {name: mean(value) for name, value in values.items()}
     stats["json_valid"] = share(answer.valid or answer.problem in _READ_AS_JSON)

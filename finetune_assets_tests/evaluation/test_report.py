@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from finetune_assets.evaluation.answers import GivenAnswer
+from finetune_assets.evaluation.answers import GivenAnswer, score_answers
 from finetune_assets.evaluation.config import CriticalConfig, GateConfig
 from finetune_assets.evaluation.markdown import cell
 from finetune_assets.evaluation.report import (
@@ -223,3 +223,19 @@ def test_many_labels_go_to_the_chart() -> None:
         ReportContext("t", LEVELS), rows, Contender("c", right), Contender("b", right), GateConfig(resamples=200)
     )
     assert "40 labels: too many for a table" in report_markdown(report)
+
+
+def test_rows_that_are_marked_already_give_the_same_judgement() -> None:
+    plain = judge(EXAMPLES, OURS, THEIRS, CONFIG, READER, trivial=TRIVIAL)
+    rivals = {name: score_answers(EXAMPLES, rows, READER) for name, rows in TRIVIAL.items()}
+    marked = judge(EXAMPLES, OURS, score_answers(EXAMPLES, THEIRS, READER), CONFIG, READER, trivial=rivals)
+    assert marked.verdict == plain.verdict
+    assert (marked.candidate, marked.baseline, marked.trivial) == (plain.candidate, plain.baseline, plain.trivial)
+
+
+def test_marked_rows_of_other_examples_are_refused() -> None:
+    marked = score_answers(EXAMPLES, THEIRS, READER)
+    stale = [replace(marked[0], slices=("another",)), *marked[1:]]
+    for rows in (marked[1:], marked[::-1], stale, [replace(marked[0], expected=("b", "q")), *marked[1:]]):
+        with pytest.raises(FinetuneError, match="marked rows"):
+            judge(EXAMPLES, OURS, rows, CONFIG, READER)

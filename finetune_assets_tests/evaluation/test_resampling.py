@@ -16,6 +16,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from finetune_assets.evaluation.answers import ScoredAnswer
+from finetune_assets.evaluation.draws import resampled_sums
 from finetune_assets.evaluation.mark_table import mark_table
 from finetune_assets.evaluation.more_rows import more_rows_for_margin
 from finetune_assets.evaluation.resampling import (
@@ -23,7 +24,6 @@ from finetune_assets.evaluation.resampling import (
     bootstrap_value,
     gain,
     percentile,
-    resampled_sums,
     row_spread,
     rows_that_clear,
     sign_flip,
@@ -59,10 +59,12 @@ def _rates(rows: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.fl
 def test_sums_of_resamples_have_the_spread_of_drawn_rows(rows: int) -> None:
     generator = np.random.default_rng(1)
     grouped = generator.integers(0, 4, size=(rows, 2)).astype(float)
-    for table in (grouped, generator.random((rows, 3))):
+    drawn = generator.random((rows, 3))
+    for table in (grouped, drawn, _ones(drawn[:, 0]), drawn[:, [0, 1, 0, 2, 1]]):
         sums = np.concatenate(list(resampled_sums(table, 3000, 2)))
         assert sums.shape == (3000, table.shape[1])
         assert sums.mean(axis=0) == pytest.approx(table.sum(axis=0), rel=0.02)
+        # A column without spread has the same sum in every resample.
         assert sums.std(axis=0) == pytest.approx(math.sqrt(rows) * table.std(axis=0), rel=0.08)
 
 

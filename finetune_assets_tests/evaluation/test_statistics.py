@@ -13,7 +13,6 @@ from scipy.stats import binomtest
 from sklearn.metrics import f1_score
 
 from finetune_assets.evaluation.statistics import (
-    bootstrap_difference,
     bootstrap_macro_f1,
     holm,
     macro_f1,
@@ -104,44 +103,6 @@ def test_holm_keeps_the_family_wise_error() -> None:
     corrected = np.mean([min(holm(list(family))) <= 0.05 for family in families])
     assert plain > 0.55  # uncorrected, two of three families raise a false alarm
     assert corrected <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)
-
-
-@pytest.mark.parametrize(("rows", "win_share", "loss_share"), [(10, 0.1, 0.02), (30, 0.1, 0.05), (300, 0.06, 0.03)])
-def test_bootstrap_interval_covers_the_true_difference(rows: int, win_share: float, loss_share: float) -> None:
-    generator = np.random.default_rng(11)
-    truth, trials, missed = win_share - loss_share, 600, 0
-    known: dict[tuple[int, int], tuple[float, float]] = {}
-    for wins, losses, _ in generator.multinomial(rows, [win_share, loss_share, 1 - win_share - loss_share], trials):
-        key = (int(wins), int(losses))
-        if key not in known:
-            known[key] = bootstrap_difference(*key, rows, confidence=0.9, resamples=500)
-        missed += not known[key][0] - 1e-12 <= truth <= known[key][1] + 1e-12
-    assert missed / trials <= 0.10 + 3 * math.sqrt(0.1 * 0.9 / trials)
-
-
-def test_bootstrap_agrees_with_drawing_rows() -> None:
-    wins, losses, rows = 60, 30, 500
-    outcomes = np.array([1] * wins + [-1] * losses + [0] * (rows - wins - losses))
-    draws = np.random.default_rng(3).integers(0, rows, size=(4000, rows))
-    low, high = np.quantile(outcomes[draws].mean(axis=1), [0.05, 0.95])
-    assert bootstrap_difference(wins, losses, rows, resamples=4000) == pytest.approx((low, high), abs=0.004)
-
-
-def test_bootstrap_claims_no_certainty_where_nothing_differed() -> None:
-    low, high = bootstrap_difference(0, 0, 10)
-    assert low < -0.1
-    assert high > 0.1
-    assert bootstrap_difference(0, 0, 0) == (-1.0, 1.0)
-    with pytest.raises(ValueError, match="in 3 rows"):
-        bootstrap_difference(2, 2, 3)
-
-
-@given(wins=st.integers(0, 40), losses=st.integers(0, 40), ties=st.integers(0, 40), seed=st.integers(0, 5))
-def test_bootstrap_is_decided_by_its_seed(wins: int, losses: int, ties: int, seed: int) -> None:
-    rows = wins + losses + ties
-    first = bootstrap_difference(wins, losses, rows, resamples=200, seed=seed)
-    assert first == bootstrap_difference(wins, losses, rows, resamples=200, seed=seed)
-    assert -1.0 <= first[0] <= first[1] <= 1.0
 
 
 labels = st.sampled_from(["a", "b", "c", "d"])

@@ -302,7 +302,7 @@ def test_answers_are_parsed_and_completed(childcare: ClassificationTask) -> None
     [
         ("", "not_json"),
         ("Balance, I think", "not_json"),
-        ('{"domain_key":"physical_development"', "not_json"),
+        ('{"domain_key":"physical_development"', "truncated"),
         ("[1]", "not_an_object"),
         ('"Balance"', "not_an_object"),
         ('{"domain_key":"physical_development","attribute_name":"Balance"}', "missing_key"),

@@ -23,7 +23,8 @@ from finetune_assets.evaluation.llm_judge.votes import (
     votes_of,
 )
 from finetune_assets.evaluation.resampling import bootstrap_gain
-from finetune_assets.evaluation.statistics import bootstrap_difference, mcnemar_exact, wilson_interval
+from finetune_assets.evaluation.score_interval import score_difference
+from finetune_assets.evaluation.statistics import mcnemar_exact, wilson_interval
 from finetune_assets.records.measure import Measure
 
 CONFIDENCE = 0.90
@@ -97,9 +98,7 @@ def _pair_result(plan: JudgePlan, completions: Mapping[str, Completion]) -> dict
             lost.append(row.record_id)
     wins, losses, rows = outcomes["ours"], outcomes["theirs"], len(plan.rows)
     test = mcnemar_exact(wins, losses)
-    interval = bootstrap_difference(
-        wins, losses, rows, confidence=CONFIDENCE, resamples=_RESAMPLES, seed=plan.config.seed
-    )
+    interval = score_difference(wins, losses, rows, confidence=CONFIDENCE)
     return {
         "wins": wins,
         "losses": losses,

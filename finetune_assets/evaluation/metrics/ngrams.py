@@ -1,8 +1,8 @@
 """N-grams that two texts share, counted for many pairs of texts at once.
 
-A pair shares an n-gram as often as both texts hold it. All n-grams of a block of pairs are sorted once, as whole numbers
-made of the pair, the symbols and the side; an n-gram's prefixes are then neighbours too, so that one sort serves every
-order. The counts are exact: nothing is hashed.
+A pair shares an n-gram as often as both texts hold it. All n-grams of a block of pairs are sorted once, as whole
+numbers made of the pair, the symbols and the side; an n-gram's prefixes are then neighbours too, so that one sort
+serves every order. The counts are exact: nothing is hashed.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def _characters(pairs: Sequence[Pair]) -> Numbers:
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     used = np.zeros(int(points.max(initial=0)) + 1, np.bool_)
     used[points] = True
-    return np.cumsum(used)[points]
+    ranks: Numbers = np.cumsum(used)
+    return ranks[points]
 
 
 def _tokens(pairs: Sequence[Pair]) -> Numbers:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -19,6 +20,9 @@ from finetune_assets.records.measure import Marks
 NOTE = "references"
 REST = "*"
 """The entry for all measures that have none of their own."""
+
+# Bytes of a reference that many rows are likely to share, such as the names of a plan's metrics.
+_SMALL = 200
 
 
 def reference_note(rest: Any, **single: Any) -> dict[str, dict[str, str | None]]:
@@ -41,6 +45,11 @@ def _digest(value: Any) -> str:
     except TypeError:
         # Half of a UTF-16 pair or a number beyond 64 bits must not stop a judgement.
         data = canonical_json(value).encode("utf-8", "surrogatepass")
+    return _known_digest(data) if len(data) <= _SMALL else short(hashlib.sha256(data).hexdigest())
+
+
+@lru_cache(maxsize=4096)
+def _known_digest(data: bytes) -> str:
     return short(hashlib.sha256(data).hexdigest())
 
 
@@ -54,9 +63,12 @@ def constant_references(measure: str, marks: Iterable[Marks]) -> bool:
     Returns:
         False for fewer than two rows, and for a measure that has no reference.
     """
-    found: list[str | None] = []
+    first, held = None, 0
     for row in marks:
         notes = row.notes.get(NOTE)
-        if any(row.stats.get(measure, ())) and isinstance(notes, Mapping):
-            found.append(notes.get(measure, notes.get(REST)))
-    return len(found) > 1 and len(set(found)) == 1 and found[0] is not None
+        if isinstance(notes, Mapping) and any(row.stats.get(measure, ())):
+            reference = notes.get(measure, notes.get(REST))
+            if reference is None or (held and reference != first):
+                return False
+            first, held = reference, held + 1
+    return held > 1

@@ -28,8 +28,9 @@ class Plan:
     Attributes:
         steps: the steps as written.
         tools: the tool of each step, without its slash, in order.
+        tool_set: the same, each once.
         metrics: the metrics block.
-        todos: the todo items.
+        todo_tools: for each todo item the tool that it names first, `router` for the router's own, "" for none.
         handoff: the handoff plan.
         artifacts: the expected artifacts.
         acceptance: the acceptance criteria.
@@ -38,8 +39,9 @@ class Plan:
 
     steps: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
+    tool_set: frozenset[str] = frozenset()
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    todos: tuple[str, ...] = ()
+    todo_tools: tuple[str, ...] = ()
     handoff: str = ""
     artifacts: tuple[str, ...] = ()
     acceptance: tuple[str, ...] = ()
@@ -53,12 +55,14 @@ def read_plan(value: Any) -> Plan:
     # A step that is no text stays a step, so that it lengthens the route, but it calls no tool.
     route = value.get("route_plan")
     steps = tuple(step if isinstance(step, str) else "" for step in route) if isinstance(route, list) else ()
+    tools = tuple([step.split("(", 1)[0].strip().removeprefix("/") for step in steps])
     metrics, handoff = value.get("metrics"), value.get("handoff_plan")
     return Plan(
         steps=steps,
-        tools=tuple(step.split("(", 1)[0].strip().removeprefix("/") for step in steps),
+        tools=tools,
+        tool_set=frozenset(tools),
         metrics=metrics if isinstance(metrics, Mapping) else {},
-        todos=_texts(value.get("todo_list")),
+        todo_tools=tuple(map(_todo_tool, _texts(value.get("todo_list")))),
         handoff=handoff if isinstance(handoff, str) else "",
         artifacts=_texts(value.get("expected_artifacts")),
         acceptance=_texts(value.get("acceptance_criteria")),
@@ -68,8 +72,8 @@ def read_plan(value: Any) -> Plan:
 
 def _texts(value: Any) -> tuple[str, ...]:
     """Return the texts of a list that say something."""
-    items = value if isinstance(value, list) else []
-    return tuple(item for item in items if isinstance(item, str) and item.strip())
+    items = value if isinstance(value, list) else ()
+    return tuple([item for item in items if isinstance(item, str) and item.strip()])
 
 
 def _characters(value: Mapping[str, Any]) -> int | None:
@@ -84,19 +88,28 @@ def _characters(value: Mapping[str, Any]) -> int | None:
         return None
 
 
+def same_text(one: Any, other: Any) -> bool:
+    """True when two JSON values are written the same, keys in the same order; 1, 1.0 and true are not.
+
+    False too for what cannot be written quickly: whether two plans differ then takes reading both.
+    """
+    try:
+        return one == other and orjson.dumps(one) == orjson.dumps(other)
+    except TypeError:
+        return False
+
+
 def length_ratio(right: Plan, plan: Plan) -> float | None:
     """Return the plan's characters over the right one's, both as compact JSON; None where one has no length."""
     return plan.characters / right.characters if right.characters and plan.characters is not None else None
 
 
 def _tool_precision(right: Plan, plan: Plan) -> float:
-    named = set(plan.tools)
-    return len(named & set(right.tools)) / len(named) if named else 0.0
+    return len(plan.tool_set & right.tool_set) / len(plan.tool_set) if plan.tool_set else 0.0
 
 
 def _tool_recall(right: Plan, plan: Plan) -> float:
-    wanted = set(right.tools)
-    return len(set(plan.tools) & wanted) / len(wanted) if wanted else 0.0
+    return len(plan.tool_set & right.tool_set) / len(right.tool_set) if right.tool_set else 0.0
 
 
 def _tool_f1(right: Plan, plan: Plan) -> float:
@@ -125,8 +138,8 @@ def _nonempty(name: str) -> Callable[[Plan, Plan], float]:
 
 
 def _todo_alignment(right: Plan, plan: Plan) -> float:
-    wanted = set(right.tools)
-    return sum(_todo_tool(todo) in (*wanted, _ROUTER) for todo in plan.todos) / len(plan.todos) if plan.todos else 0.0
+    aligned = sum([tool == _ROUTER or tool in right.tool_set for tool in plan.todo_tools])
+    return aligned / len(plan.todo_tools) if plan.todo_tools else 0.0
 
 
 def _todo_tool(todo: str) -> str:
@@ -139,11 +152,11 @@ def _todo_tool(todo: str) -> str:
 
 
 def _todo_coverage(right: Plan, plan: Plan) -> float:
-    return float(bool(plan.todos) and set(right.tools) <= set(map(_todo_tool, plan.todos)))
+    return float(bool(plan.todo_tools) and right.tool_set.issubset(plan.todo_tools))
 
 
 def _handoff_tools(right: Plan, plan: Plan) -> float:
-    return float(bool(plan.handoff.strip()) and set(right.tools) <= set(_MENTION.findall(plan.handoff)))
+    return float(bool(plan.handoff.strip()) and right.tool_set.issubset(_MENTION.findall(plan.handoff)))
 
 
 def _beyond(limit: float) -> Callable[[Plan, Plan], float]:
@@ -195,7 +208,8 @@ def plan_marks(right: Plan, plan: Plan | None) -> dict[str, float]:
 
     Args:
         right: the right plan.
-        plan: the answered one; None for an answer that cannot be read, which has the worst of every mark.
+        plan: the answered one, `right` itself where both are equal; None for an answer that cannot be read, which has
+            the worst of every mark.
 
     Returns:
         Mark → value. A mark that the right plan itself would fail is not there, nor is `guidance_kept` or
@@ -204,16 +218,17 @@ def plan_marks(right: Plan, plan: Plan | None) -> dict[str, float]:
     marks: dict[str, float] = {}
     for name, mark in _MARKS.items():
         worst = float(name in LOWER_IS_BETTER)
-        if mark(right, right) in (None, worst):
+        own = mark(right, right)
+        if own is None or own == worst:
             continue
-        value = None if plan is None else mark(right, plan)
+        value = own if plan is right else None if plan is None else mark(right, plan)
         marks[name] = worst if value is None else value
     return marks
 
 
 def plan_references(right: Plan) -> dict[str, Any]:
     """Return what single marks are held against, as JSON, for `references.reference_note`."""
-    tools = sorted(set(right.tools))
+    tools = sorted(right.tool_set)
     metrics = right.metrics
     return {
         "route_exact": list(right.tools),

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from finetune_assets.evaluation.metrics.ngrams import Pair, shared_ngrams
+from finetune_assets.evaluation.metrics.tokens_13a import tokens_13a
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +37,6 @@ _BETA = 2
 _ROUGE_TOKEN = re.compile(r"[a-z0-9]+")
 # Scripts that are written without blanks between words: Thai, Lao, Burmese, Khmer, kana, Han.
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
-_WORD_CHARACTER = re.compile(r"\w")
 
 
 def normalised(text: str) -> str:
@@ -45,7 +46,7 @@ def normalised(text: str) -> str:
 
 def exact_match(reference: str, answer: str) -> bool:
     """True when both texts are equal in the form `lower_space/1`."""
-    return normalised(reference) == normalised(answer)
+    return reference == answer or normalised(reference) == normalised(answer)
 
 
 def token_f1(reference: str, answer: str) -> float:
@@ -53,7 +54,9 @@ def token_f1(reference: str, answer: str) -> float:
 
     Tokens are what white space divides in the form `lower_space/1`. Two texts without any token are equal: 1.
     """
-    right, answered = normalised(reference).split(), normalised(answer).split()
+    if reference == answer:
+        return 1.0
+    right, answered = reference.lower().split(), answer.lower().split()
     if right == answered:
         return 1.0
     wanted, given = Counter(right), Counter(answered)
@@ -77,7 +80,8 @@ def rouge_l(reference: str, answer: str) -> float | None:
     """
     from rapidfuzz.distance import LCSseq
 
-    wanted, given = rouge_tokens(reference), rouge_tokens(answer)
+    wanted = rouge_tokens(reference)
+    given = wanted if reference == answer else rouge_tokens(answer)
     if not wanted:
         return None
     if wanted == given:
@@ -106,23 +110,31 @@ def keyword_share(keywords: Sequence[str], answer: str) -> float | None:
 
 def _holds(text: str, keyword: str) -> bool:
     # A pattern for each keyword would be compiled for each row: ten times as dear.
+    apart_before, apart_after = _parts_words(keyword[0]), _parts_words(keyword[-1])
     start = text.find(keyword)
     while start >= 0:
         end = start + len(keyword)
-        open_before = not start or not _parts_words(keyword[0]) or not _WORD_CHARACTER.match(text[start - 1])
-        if open_before and not (_parts_words(keyword[-1]) and _WORD_CHARACTER.match(text, end)):
+        before = apart_before and start > 0 and _in_word(text[start - 1])
+        if not before and not (apart_after and end < len(text) and _in_word(text[end])):
             return True
         start = text.find(keyword, start + 1)
     return False
 
 
 def _parts_words(character: str) -> bool:
-    return _WORD_CHARACTER.match(character) is not None and _UNSPACED.match(character) is None
+    return _in_word(character) and _UNSPACED.match(character) is None
+
+
+def _in_word(character: str) -> bool:
+    """True for a letter, a digit or a low line: what a pattern counts to a word."""
+    return character.isalnum() or character == "_"
 
 
 def length_ratio(reference: str, answer: str) -> float | None:
     """Return the answer's words over the reference's, None where the reference has none."""
     words = len(reference.split())
+    if reference == answer:
+        return 1.0 if words else None
     return len(answer.split()) / words if words else None
 
 
@@ -138,38 +150,24 @@ def bleu_statistics(references: Sequence[str], answers: Sequence[str]) -> list[S
     Returns:
         One tuple of `BLEU_WIDTH` numbers for each row.
     """
-    tokens = _tokens_13a([*references, *answers])
+    tokens = {text: tokens_13a(text) for text in dict.fromkeys([*references, *answers])}
     pairs = [(tokens[reference], tokens[answer]) for reference, answer in zip(references, answers, strict=True)]
     return [
-        (float(len(given)), float(len(wanted)), *shared, *map(float, _totals(len(given), _BLEU_ORDER)))
+        tuple(map(float, (len(given), len(wanted), *shared, *_totals(len(given), _BLEU_ORDER))))
         for (wanted, given), shared in zip(pairs, _shared(pairs, _BLEU_ORDER), strict=True)
     ]
 
 
-def _tokens_13a(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the tokens of each text, as sacrebleu's default tokeniser parts them."""
-    from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
-    from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
-
-    tokenise = Tokenizer13a()
-    found = {text: tuple(tokenise(text.rstrip()).split()) for text in dict.fromkeys(texts)}
-    # The library's tokenisers remember 65,536 texts each for the life of the process.
-    Tokenizer13a.__call__.cache_clear()
-    TokenizerRegexp.__call__.cache_clear()
-    return found
-
-
-def _totals(symbols: int, orders: int) -> list[int]:
+@lru_cache(maxsize=4096)
+def _totals(symbols: int, orders: int) -> tuple[int, ...]:
     """Return how many n-grams a text of so many symbols has, by order."""
-    return [max(0, symbols - order) for order in range(orders)]
+    return tuple(max(0, symbols - order) for order in range(orders))
 
 
-def _shared(pairs: Sequence[Pair], orders: int) -> list[list[float]]:
+def _shared(pairs: Sequence[Pair], orders: int) -> list[Sequence[int]]:
     """Return the n-grams that each pair shares, by order; two equal texts share all."""
-    unequal = [pair for pair in pairs if pair[0] != pair[1]]
-    counted = iter(shared_ngrams(unequal, orders))
-    rows = (_totals(len(one), orders) if one == other else next(counted) for one, other in pairs)
-    return [list(map(float, row)) for row in rows]
+    counted: Iterator[Sequence[int]] = iter(shared_ngrams([pair for pair in pairs if pair[0] != pair[1]], orders))
+    return [_totals(len(one), orders) if one == other else next(counted) for one, other in pairs]
 
 
 def bleu(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -211,9 +209,12 @@ def chrf_statistics(references: Sequence[str], answers: Sequence[str]) -> list[S
     pairs = [(bare[reference], bare[answer]) for reference, answer in zip(references, answers, strict=True)]
     rows: list[Stats] = []
     for (wanted, given), shared in zip(pairs, _shared(pairs, CHRF_ORDER), strict=True):
-        sides = zip(_totals(len(given), CHRF_ORDER), _totals(len(wanted), CHRF_ORDER), shared, strict=True)
+        row = [0.0] * CHRF_WIDTH
+        totals, right = _totals(len(given), CHRF_ORDER), _totals(len(wanted), CHRF_ORDER)
         # The library counts an order only where the reference has n-grams of it.
-        rows.append(tuple(float(part) for mine, right, both in sides for part in (mine if right else 0, right, both)))
+        row[0::3] = [float(mine if there else 0) for mine, there in zip(totals, right, strict=True)]
+        row[1::3], row[2::3] = map(float, right), map(float, shared)
+        rows.append(tuple(row))
     return rows
 
 

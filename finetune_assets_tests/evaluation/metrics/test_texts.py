@@ -110,6 +110,8 @@ def test_corpora_score_as_in_sacrebleu(pairs: list[tuple[str, str]]) -> None:
         (["海面"], "海面上昇とは", 1.0),
         (["a", "a", " A "], "a", 1.0),
         (["c++"], "C++ and C", 1.0),
+        (["ice"], "twice, ice", 1.0),
+        (["ice"], "twice_ice1", 0.0),
         ([" ", ""], "a", None),
         ([], "a", None),
     ],
