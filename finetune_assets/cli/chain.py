@@ -102,11 +102,7 @@ def run_chain(
             tags={NAMESPACE_TAG: namespace},
             on_event=on_event,
         )
-    waits = (
-        settings.config.release.approval == "manual"
-        and not until
-        and not options.is_experiment
-    )
+    waits = settings.config.release.approval == "manual" and not until and not options.is_experiment
     return Outcome(result, stages, namespace, stops_for_approval=waits)
 
 

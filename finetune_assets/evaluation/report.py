@@ -229,8 +229,7 @@ def _all_scores(judgement: Judgement, config: GateConfig) -> dict[str, Any]:
 def _comparisons(judgement: Judgement, config: GateConfig) -> list[dict[str, Any]]:
     """Compare by every measure, not the primary one alone: advice, not a gate, and not corrected for their number."""
     evidence = judgement.evidence
-    draws = min(config.resamples, REPORT_DRAWS)
-    settings = replace(config.settings, resamples=draws)
+    settings = replace(config.settings, resamples=min(config.resamples, REPORT_DRAWS))
     found = [
         compare(measure, evidence.candidate.table, evidence.baseline.table, settings).to_json()
         for measure in evidence.measures
@@ -242,7 +241,7 @@ def _comparisons(judgement: Judgement, config: GateConfig) -> list[dict[str, Any
             [label_of(answer) for answer in judgement.candidate],
             [label_of(answer) for answer in judgement.baseline],
             confidence=config.settings.confidence,
-            resamples=draws,
+            resamples=settings.resamples,
             seed=config.seed,
         )
         found.append(
@@ -291,8 +290,8 @@ def _worst_rows(evidence: Evidence) -> list[dict[str, Any]]:
     """Return the rows that lost most against the baseline, and then those that are simply worst."""
     rows: list[dict[str, Any]] = []
     for ours, theirs in evidence.pairs:
-        goodness, before = (goodness_of(evidence.primary, row) for row in (ours, theirs))
         if not ours.correct:
+            goodness, before = (goodness_of(evidence.primary, row) for row in (ours, theirs))
             rows.append(
                 {
                     "record": ours.record_id,

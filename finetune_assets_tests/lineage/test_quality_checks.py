@@ -71,9 +71,7 @@ def test_a_check_that_could_not_measure_fails(tmp_path: Path, mode: str) -> None
 
 
 @pytest.mark.parametrize(("mode", "passed"), [("warn", True), ("block", False)])
-def test_a_check_that_does_not_apply_only_fails_where_it_was_asked_for(
-    tmp_path: Path, mode: str, passed: bool
-) -> None:
+def test_a_check_that_does_not_apply_only_fails_where_it_was_asked_for(tmp_path: Path, mode: str, passed: bool) -> None:
     spec = spec_of(quality={"boilerplate": mode})
     task, artifact = opened(spec, write(tmp_path, [row(0, "q")]), summary_of(1))
     [check] = [check for check in quality_checks(spec) if check.name == "boilerplate"]

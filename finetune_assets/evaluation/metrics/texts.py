@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -105,17 +105,16 @@ def keyword_share(keywords: Sequence[str], answer: str) -> float | None:
     if not wanted:
         return None
     text = normalised(answer)
-    return sum(_holds(text, keyword) for keyword in wanted) / len(wanted)
+    return sum([_holds(text, keyword) for keyword in wanted]) / len(wanted)
 
 
 def _holds(text: str, keyword: str) -> bool:
     # A pattern for each keyword would be compiled for each row: ten times as dear.
-    apart_before, apart_after = _parts_words(keyword[0]), _parts_words(keyword[-1])
     start = text.find(keyword)
     while start >= 0:
         end = start + len(keyword)
-        before = apart_before and start > 0 and _in_word(text[start - 1])
-        if not before and not (apart_after and end < len(text) and _in_word(text[end])):
+        before = start > 0 and _in_word(text[start - 1]) and _parts_words(keyword[0])
+        if not before and not (end < len(text) and _in_word(text[end]) and _parts_words(keyword[-1])):
             return True
         start = text.find(keyword, start + 1)
     return False
@@ -153,7 +152,7 @@ def bleu_statistics(references: Sequence[str], answers: Sequence[str]) -> list[S
     tokens = {text: tokens_13a(text) for text in dict.fromkeys([*references, *answers])}
     pairs = [(tokens[reference], tokens[answer]) for reference, answer in zip(references, answers, strict=True)]
     return [
-        tuple(map(float, (len(given), len(wanted), *shared, *_totals(len(given), _BLEU_ORDER))))
+        tuple([float(part) for part in (len(given), len(wanted), *shared, *_totals(len(given), _BLEU_ORDER))])
         for (wanted, given), shared in zip(pairs, _shared(pairs, _BLEU_ORDER), strict=True)
     ]
 
@@ -166,8 +165,11 @@ def _totals(symbols: int, orders: int) -> tuple[int, ...]:
 
 def _shared(pairs: Sequence[Pair], orders: int) -> list[Sequence[int]]:
     """Return the n-grams that each pair shares, by order; two equal texts share all."""
-    counted: Iterator[Sequence[int]] = iter(shared_ngrams([pair for pair in pairs if pair[0] != pair[1]], orders))
-    return [_totals(len(one), orders) if one == other else next(counted) for one, other in pairs]
+    counted = iter(shared_ngrams([pair for pair in pairs if pair[0] != pair[1]], orders))
+    rows: list[Sequence[int]] = []
+    for one, other in pairs:
+        rows.append(next(counted) if one != other else _totals(len(one), orders))
+    return rows
 
 
 def bleu(sums: NDArray[np.float64]) -> NDArray[np.float64]:
