@@ -36,12 +36,14 @@ def per_sample_gate(evidence: Evidence, config: GateConfig) -> list[GateResult]:
 
 def row_losses(evidence: Evidence) -> list[tuple[str, float]]:
     """Return (record id, loss by the primary measure) of each row that it applies to; a gain is a negative loss."""
-    found = []
-    for ours, theirs in evidence.pairs:
-        one, other = goodness_of(evidence.primary, ours), goodness_of(evidence.primary, theirs)
-        if one is not None and other is not None:
-            found.append((ours.record_id, other - one))
-    return found
+    name, primary = evidence.primary.name, evidence.primary
+    if primary.kind == "corpus":
+        return []
+    ours, theirs = evidence.candidate.table.stats[name], evidence.baseline.table.stats[name]
+    both = (ours[:, 1] > 0) & (theirs[:, 1] > 0)
+    one, other = (primary.sign * stats[both, 0] / stats[both, 1] for stats in (ours, theirs))
+    records = [row.record_id for (row, _), applies in zip(evidence.pairs, both.tolist(), strict=True) if applies]
+    return list(zip(records, (other - one).tolist(), strict=True))
 
 
 def goodness_of(measure: Measure, answer: ScoredAnswer) -> float | None:

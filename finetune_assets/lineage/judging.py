@@ -32,7 +32,7 @@ from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.files import read_json
 
 REPORT = "validation_report"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 @dataclass(frozen=True)

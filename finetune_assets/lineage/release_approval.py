@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from finetune_assets.lineage.judging import REPORT
+from finetune_assets.lineage.report_files import rules_digest
 from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.records.digests import digest_of, short
@@ -133,6 +134,14 @@ def judged(task: TaskRun, *, need_pass: bool = True, by_person: bool = False) ->
             mend="put the values into defs.yaml and run without --set and --limit",
         )
     report = task.result(REPORT)
+    if need_pass and report.manifest.get("rules") != rules_digest(task):
+        raise FinetuneError(
+            "report was made by other rules",
+            where=f"{task.task}/{REPORT}",
+            found="an `evaluation` section that has changed since",
+            expected="a verdict by the rules that hold now",
+            mend=f"run `finetune run {task.task}` again, or take the change back",
+        )
     verdict = report.manifest["verdict"]
     open_to_person = by_person and task.config.release.inconclusive == "person" and verdict == "INCONCLUSIVE"
     if need_pass and verdict != "PASS" and not open_to_person:

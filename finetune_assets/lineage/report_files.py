@@ -10,6 +10,8 @@ from finetune_assets.evaluation.page import CHANGES_FILE, PageRow, Timing, repor
 from finetune_assets.evaluation.report import Contender as Judged
 from finetune_assets.evaluation.report import Judgement, report_markdown
 from finetune_assets.lineage.contenders import Contender, Room
+from finetune_assets.lineage.runtime import TaskRun
+from finetune_assets.records.digests import digest_of
 from finetune_assets.records.example import Example
 from finetune_assets.records.json_lines import encode_line
 from finetune_assets.records.measure import Measure
@@ -21,6 +23,11 @@ from finetune_assets.storage.files import write_atomic, write_json_atomic
 CONFUSION = "confusion.png"
 EFFECTS = "effects.png"
 PAGE = "report.html"
+
+
+def rules_digest(task: TaskRun) -> str:
+    """Return the digest of the rules that a report is made by: a verdict by other rules is none by these."""
+    return digest_of(task.config.evaluation.model_dump(mode="json", exclude={"contenders"}))
 
 
 def keep_report(
@@ -69,6 +76,8 @@ def keep_report(
                 "baseline": baseline.candidate,
                 "baseline_name": baseline.name,
                 "adapter_key": adapter.key if adapter else "",
+                "variant": candidate.variant,
+                "rules": rules_digest(room.task),
                 "answer_tokens": room.answer_tokens,
                 "verdict": report["verdict"]["verdict"],
             },

@@ -73,8 +73,8 @@ def test_the_tuned_model_beats_the_untuned_base_on_the_same_rows(judged_home: Ma
     report = read_json(result(judged_home.path, "validation_report").file("report.json"))
     scores = report["scores"]
     assert report["verdict"]["verdict"] == "PASS"
-    assert scores["candidate"]["exact"] > scores["baseline"]["exact"]
-    assert scores["candidate"]["exact"] > scores["majority"]["exact"]
+    assert scores["candidate"]["correct"] > scores["baseline"]["correct"]
+    assert scores["candidate"]["correct"] > scores["majority"]["correct"]
     assert {"candidate", "baseline", "majority", "tfidf_logreg"} <= set(scores)
 
 
@@ -112,7 +112,7 @@ def test_status_as_json_says_what_is_live(status: list[dict], live_home: MadeHom
     assert datetime.fromisoformat(task["live"]["deployed_at"]).utcoffset() is not None
     assert (task["last_run"]["state"], task["last_run"]["gate"]) == ("SUCCESS", "PASS")
     report = read_json(result(live_home.path, "validation_report").file("report.json"))
-    assert task["live"]["scores"]["exact"] == report["scores"]["candidate"]["exact"]
+    assert task["live"]["scores"]["exact"] == report["scores"]["candidate"]["measures"]["exact"]["value"]
 
 
 def test_every_row_is_counted_once(status: list[dict], live_home: MadeHome) -> None:

@@ -134,8 +134,8 @@ def read_rows(path: Path, split: str) -> list[dict[str, Any]]:
     return [row for row in rows if row["split"] == split]
 
 
-# A verdict that more rows would decide: the test set is far smaller than what is asked.
-OPEN = {"FINETUNE_CHILDCARE__EVALUATION__MIN_ROWS": "100000"}
+# A verdict that nobody can give: the rule protects rows that do not exist.
+OPEN = {"FINETUNE_CHILDCARE__EVALUATION__CRITICAL": "{slice: nobody}"}
 PERSON = {"FINETUNE_CHILDCARE__RELEASE__INCONCLUSIVE": "person"}
 MANUAL = {"FINETUNE_CHILDCARE__RELEASE__APPROVAL": "manual"}
 
@@ -147,6 +147,7 @@ def candidate_of(home: Path) -> str:
 def test_an_open_verdict_is_approved_by_no_policy(home: Path) -> None:
     said = finetune(home, "run", TASK, env={**OPEN, **PERSON})
     assert said.code == 3, said.all
+    assert result(home, "validation_report").manifest["verdict"] == "INCONCLUSIVE"
     assert live_release(home) is None
     decided = finetune(home, "approve", TASK, candidate_of(home), "--note", "looks fine", env={**OPEN, **MANUAL})
     assert decided.code == 1
@@ -162,6 +163,15 @@ def test_an_open_verdict_is_approved_by_a_person_where_yaml_says_so(home: Path) 
     live = live_release(home)
     assert live is not None
     assert live.version == 1
+
+
+def test_a_verdict_by_other_rules_is_no_verdict(home: Path) -> None:
+    # The home's report passed; the rules are stricter now, and nobody has judged by them.
+    env = {"FINETUNE_CHILDCARE__EVALUATION__FLOOR": "{exact: 0.99}", **MANUAL}
+    decided = finetune(home, "approve", TASK, candidate_of(home), "--note", "it passed once", env=env)
+    assert decided.code == 1
+    assert "made by other rules" in decided.all
+    assert live_release(home) is None
 
 
 def test_a_failed_verdict_is_approved_by_nobody(home: Path) -> None:

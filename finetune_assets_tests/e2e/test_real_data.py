@@ -84,7 +84,7 @@ def test_on_real_rows_the_tuned_model_beats_the_untuned_base(real_run) -> None:
     assert report["verdict"]["verdict"] == "PASS"
     assert gates["beats_baseline"] == "PASS"
     assert report["baseline"]["name"] == "untuned base"
-    assert report["scores"]["candidate"]["exact"] > 0.7
+    assert report["scores"]["candidate"]["correct"] > 0.7
 
 
 def test_labels_that_are_not_listed_are_set_aside_and_counted(real_run) -> None:
