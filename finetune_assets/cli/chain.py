@@ -27,6 +27,7 @@ from finetune_assets.resources.platform import RunOptions
 from finetune_assets.serving.process import start_gateway
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.home import Home
+from finetune_assets.storage.namespaces import MAIN
 
 DEPLOY_STAGES = ("release_approval", "deployed_endpoint")
 
@@ -50,7 +51,7 @@ class Outcome:
     @property
     def is_experiment(self) -> bool:
         """True when the run could not become live."""
-        return self.namespace != "main"
+        return self.namespace != MAIN
 
 
 def run_chain(
@@ -239,4 +240,4 @@ def decide(
         tags={NAMESPACE_TAG: "main"},
         on_event=on_event,
     )
-    return Outcome(result, stages, "main")
+    return Outcome(result, stages, MAIN)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from finetune_assets.cli.common import EXIT_GATE, AsJson, TaskName, err, find_task, home_folder, out, print_json
+from finetune_assets.storage.namespaces import MAIN
 
 if TYPE_CHECKING:
     from finetune_assets.datasets.versions.catalogue import Catalogue
@@ -19,7 +20,6 @@ data = typer.Typer(
     name="data", no_args_is_help=True, help="Versions of a task's dataset; synthetic rows; repair of its source."
 )
 
-MAIN = "main"
 Namespace = Annotated[
     str, typer.Option("--namespace", help="`main`, or that of an experiment (a run with --limit or --set).")
 ]

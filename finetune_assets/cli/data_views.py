@@ -12,6 +12,7 @@ from finetune_assets.datasets.taxonomies.migration import Migration, MigrationRe
 from finetune_assets.datasets.versions.compare import MEANINGS, Comparison
 from finetune_assets.records.digests import short
 from finetune_assets.records.example import SPLITS
+from finetune_assets.storage.namespaces import MAIN
 
 
 def print_versions(console: Console, task: str, rows: list[dict[str, Any]]) -> None:
@@ -57,7 +58,7 @@ def _origin(row: dict[str, Any]) -> str:
 def print_comparison(console: Console, task: str, found: Comparison, labels: dict[str, Any] | None) -> None:
     """Print what differs between two versions."""
     one, other = found.namespaces
-    if one == other == "main":
+    if one == other == MAIN:
         console.rule(f"{task}: version {found.older} → {found.newer}")
     else:
         console.rule(f"{task}: {escape(one)} version {found.older} → {escape(other)} version {found.newer}")

@@ -57,7 +57,7 @@ def report(
 
 
 def _newest(task: str, home: Home) -> Artifact:
-    from finetune_assets.lineage.runtime import MAIN
+    from finetune_assets.storage.namespaces import MAIN
     from finetune_assets.storage.stages import find_stage
 
     found = find_stage(Database.open(home.database_url), task, MAIN, "validation_report", "")

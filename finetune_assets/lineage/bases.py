@@ -9,10 +9,11 @@ from pathlib import Path
 
 from finetune_assets.datasets.render import template_hash
 from finetune_assets.datasets.text_templates import text_template
-from finetune_assets.lineage.runtime import MAIN, PLATFORM_TASK, StageBook, TaskRun
+from finetune_assets.lineage.runtime import PLATFORM_TASK, StageBook, TaskRun
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.task_type import TaskType
 from finetune_assets.serving.engines.weights import weights_digest
+from finetune_assets.storage.namespaces import MAIN
 from finetune_assets.tuning.config import TuningConfig
 
 EMBEDDED_STAGE = "embedded_base_model"

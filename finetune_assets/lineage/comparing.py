@@ -27,7 +27,7 @@ from finetune_assets.lineage.contenders import (
 )
 from finetune_assets.lineage.judging import REPORT
 from finetune_assets.lineage.report_files import page_rows, timing
-from finetune_assets.lineage.runtime import MAIN, TaskRun
+from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.lineage.settings import resolve
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.lineage.tuned_adapter import STAGE as ADAPTER
@@ -40,6 +40,7 @@ from finetune_assets.resources.platform import RunOptions
 from finetune_assets.storage.artifacts import ArtifactStore
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.home import Home
+from finetune_assets.storage.namespaces import MAIN
 
 Model = Contender | Outsider
 

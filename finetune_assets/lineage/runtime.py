@@ -21,9 +21,9 @@ from finetune_assets.storage import stages
 from finetune_assets.storage.artifacts import Artifact, ArtifactStore
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.home import Home
+from finetune_assets.storage.namespaces import MAIN
 from finetune_assets.task_types import build_task_type
 
-MAIN = "main"
 PLATFORM_TASK = "platform"
 STAGES = (
     "raw_observations",

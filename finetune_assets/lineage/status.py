@@ -10,7 +10,6 @@ import dagster as dg
 
 from finetune_assets.lineage.instance import GATE_TAG, TASK_TAG
 from finetune_assets.lineage.raw_observations import STAGE as RAW
-from finetune_assets.lineage.runtime import MAIN
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.lineage.validated_splits import STAGE as SPLITS
 from finetune_assets.records.example import SPLITS as SPLIT_NAMES
@@ -20,6 +19,7 @@ from finetune_assets.storage.artifacts import Artifact, ArtifactStore
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.files import read_json
 from finetune_assets.storage.home import Home
+from finetune_assets.storage.namespaces import MAIN
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from pathlib import Path
 from finetune_assets.datasets.rendered import template_of
 from finetune_assets.datasets.tokens import TokenCounter, estimated_counter, tokenizer_counter
 from finetune_assets.lineage.bases import EMBEDDED_STAGE, chat_template_of
-from finetune_assets.lineage.runtime import MAIN, PLATFORM_TASK, TaskRun
+from finetune_assets.lineage.runtime import PLATFORM_TASK, TaskRun
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.storage import stages
+from finetune_assets.storage.namespaces import MAIN
 
 
 def token_counter(task: TaskRun) -> TokenCounter:

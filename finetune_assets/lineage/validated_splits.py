@@ -18,7 +18,7 @@ from finetune_assets.lineage import show
 from finetune_assets.lineage.dataset_manifest import TASK_TYPE_FILE, made_from
 from finetune_assets.lineage.distributions import distribution_tables
 from finetune_assets.lineage.raw_observations import STAGE as RAW
-from finetune_assets.lineage.runtime import MAIN, TaskRun, asset_key, materialized, open_task
+from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.records.digests import digest_of, digest_of_file
 from finetune_assets.records.example import SPLITS
@@ -27,6 +27,7 @@ from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.files import read_json, write_atomic, write_json_atomic
 from finetune_assets.storage.heads import advance_head, current_head
 from finetune_assets.storage.leases import lease
+from finetune_assets.storage.namespaces import MAIN
 
 STAGE = "validated_splits"
 CODE_VERSION = "1"

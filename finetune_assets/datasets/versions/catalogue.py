@@ -11,10 +11,10 @@ from finetune_assets.storage.artifacts import Artifact, ArtifactStore
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.files import read_json
 from finetune_assets.storage.heads import Head, namespaces, version_history
+from finetune_assets.storage.namespaces import MAIN
 
 SPLITS_KIND = "validated_splits"
 RAW_KIND = "raw_observations"
-MAIN = "main"
 SUMMARY = "summary.json"
 
 

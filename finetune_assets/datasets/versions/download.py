@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from finetune_assets.datasets.versions.catalogue import MAIN, verified
+from finetune_assets.datasets.versions.catalogue import verified
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.storage.artifacts import ArtifactStore
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.files import explain_unwritable, hash_file, write_json_atomic
+from finetune_assets.storage.namespaces import MAIN
 from finetune_assets.storage.stages import find_stage
 
 STAGE = "uploaded_dataset"
