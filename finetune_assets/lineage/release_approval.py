@@ -190,10 +190,6 @@ def keep_decision(
     )
     target: ReleaseState = "approved" if decision == "approve" else "rejected"
     # A person may take up a release again that was rolled back; the registry refuses that to a policy.
-    if release.state == "candidate" and decision == "approve" and approver != POLICY:
-        # Its verdict is INCONCLUSIVE, or it would be validated; `judged` let a person take that on.
-        told = f"{report.manifest['verdict']}, taken on by a person"
-        registry.transition(release.id, "validated", by=approver, note=told, run_id=task.run_id)
     if release.state in {"candidate", "validated", "rolled_back"}:
         registry.transition(release.id, target, by=approver, note=note, run_id=task.run_id)
     if known:

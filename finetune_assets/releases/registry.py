@@ -34,6 +34,7 @@ from finetune_assets.releases.rows import (
     get_row,
     place_of,
     read_moves,
+    refuse_open_verdict,
     refuse_withdrawn,
 )
 from finetune_assets.releases.states import TRANSITIONS, ReleaseState, may_become
@@ -149,7 +150,7 @@ class Registry:
 
         Raises:
             FinetuneError: for a step that `states.TRANSITIONS` does not know, or the approval of a release that was
-                rolled back when no person approved it since.
+                rolled back, or that no gate validated, when no person approved it.
         """
         with self._db.session() as session:
             row = get_row(session, release_id, lock=True)
@@ -163,6 +164,8 @@ class Registry:
                     mend="deploy or roll back to change what is live" if "live" in (row.state, to) else "",
                 )
             if to == "approved":
+                if row.state == "candidate":
+                    refuse_open_verdict(session, row)
                 refuse_withdrawn(session, row)
             set_state(session, row, to, by, note, run_id)
             return as_release(row)

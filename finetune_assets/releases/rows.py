@@ -116,6 +116,24 @@ def newest_approval(session: Session, task: str, candidate: str) -> ApprovalRow 
     return session.scalars(query).first()
 
 
+def refuse_open_verdict(session: Session, row: ReleaseRow) -> None:
+    """Refuse the approval of a release that no gate validated, unless a known person approved this very report.
+
+    Raises:
+        FinetuneError: when no person did.
+    """
+    said = newest_approval(session, row.task, row.candidate)
+    taken_on = ("approve", "manual", True, row.report_digest)
+    if said is None or (said.decision, said.policy, said.authenticated, said.report_digest) != taken_on:
+        raise FinetuneError(
+            "a release that is candidate cannot become approved",
+            where=place_of(row),
+            found="no person's approval of its report",
+            expected="a verdict of PASS, or a person who takes on an INCONCLUSIVE one",
+            mend="materialize validation_report, or decide by hand",
+        )
+
+
 def refuse_withdrawn(session: Session, row: ReleaseRow) -> None:
     """Refuse the approval of a release that was rolled back, unless a person approved this very report since.
 

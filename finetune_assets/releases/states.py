@@ -12,7 +12,8 @@ STATES: tuple[str, ...] = get_args(ReleaseState)
 TRANSITIONS: dict[str, frozenset[str]] = {
     # A candidate stays one while its verdict is INCONCLUSIVE. Every later state goes back to `candidate` when a new
     # report judges it anew; what was decided on the old report does not hold for the new one.
-    "candidate": frozenset({"validated", "rejected"}),
+    # Only a person takes it on from there; see `rows.refuse_open_verdict`.
+    "candidate": frozenset({"validated", "approved", "rejected"}),
     "validated": frozenset({"approved", "rejected", "candidate"}),
     "approved": frozenset({"shadow", "canary", "rejected", "candidate"}),
     "shadow": frozenset({"canary", "rejected", "candidate"}),

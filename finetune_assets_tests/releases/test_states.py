@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import update
 
 from finetune_assets.records.errors import FinetuneError
+from finetune_assets.releases.approvals import approve
 from finetune_assets.releases.states import DEPLOYABLE, STATES, TRANSITIONS, may_become
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.models import ReleaseRow
@@ -12,6 +15,7 @@ from finetune_assets_tests.releases.conftest import TASK, Desk
 # Written out once more by hand: the table in the code may not change without this one.
 LEGAL = {
     ("candidate", "validated"),
+    ("candidate", "approved"),
     ("candidate", "rejected"),
     ("validated", "approved"),
     ("validated", "rejected"),
@@ -53,9 +57,15 @@ def test_the_states_are_those_of_the_design() -> None:
     )
 
 
+def by_person(db: Database, *, report: str = "report of c", **changes: Any) -> None:
+    facts: dict[str, Any] = {"approver": "ann", "authenticated": True, "policy": "manual"}
+    approve(db, TASK, "c", report, **(facts | changes))
+
+
 @pytest.mark.parametrize("source", STATES)
 def test_every_step_is_taken_or_refused(db: Database, desk: Desk, source: str) -> None:
     release = desk.add("c")
+    by_person(db)
     for target in STATES:
         put(db, release.id, source)
         before = desk.events(release.id)
@@ -80,6 +90,22 @@ def test_every_step_is_taken_or_refused(db: Database, desk: Desk, source: str) -
             assert "childcare version 1" in str(caught.value)
             assert desk.events(release.id) == before
         put(db, release.id, source)
+
+
+@pytest.mark.parametrize(
+    "said", [None, {"policy": "automatic"}, {"authenticated": False}, {"report": "an earlier report"}]
+)
+def test_only_a_known_person_takes_on_what_no_gate_validated(
+    db: Database, desk: Desk, said: dict[str, Any] | None
+) -> None:
+    release = desk.add("c")
+    if said is not None:
+        by_person(db, **said)
+    with pytest.raises(FinetuneError, match="candidate cannot become approved"):
+        desk.transition(release.id, "approved", by="ann")
+    assert desk.state("c") == "candidate"
+    by_person(db)
+    assert desk.transition(release.id, "approved", by="ann").state == "approved"
 
 
 @pytest.mark.parametrize("state", STATES)
