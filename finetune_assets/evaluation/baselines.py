@@ -35,7 +35,7 @@ def question_text(example: Example) -> str:
     return "\n".join(message["content"] for message in example.messages if message["role"] == "user")
 
 
-def trivial_answers(train: Sequence[Example], test: Sequence[Example]) -> dict[str, list[str]]:
+def trivial_answers(train: Sequence[Example], test: Sequence[Example], *, labelled: bool) -> dict[str, list[str]]:
     """Return the texts of every trivial baseline that exists for a task.
 
     `majority` always; `unchanged` where every question holds a transcript to correct; `tfidf_logreg` where answers are
@@ -44,25 +44,20 @@ def trivial_answers(train: Sequence[Example], test: Sequence[Example]) -> dict[s
     Args:
         train: the training rows.
         test: the rows to answer.
+        labelled: answers are labels, not free text.
 
     Raises:
         FinetuneError: when there are no training rows.
     """
     _need_rows(train)
     found = {MAJORITY: majority_answers(train, test)}
-    if all(example.label_path for example in train) and not _is_free_text(train):
+    if labelled:
         found[TFIDF_LOGREG] = tfidf_logreg_answers(train, test)
     else:
         found[NEAREST] = nearest_answers(train, test)
     if test and all(isinstance(example.facts.get(ORIGINAL), str) for example in test):
         found[UNCHANGED] = [example.facts[ORIGINAL] for example in test]
     return found
-
-
-def _is_free_text(train: Sequence[Example]) -> bool:
-    """Tell whether answers differ within one label: then the label is a stratum, not the answer."""
-    target: dict[tuple[str, ...], str] = {}
-    return any(target.setdefault(example.label_path, example.target) != example.target for example in train)
 
 
 def majority_answers(train: Sequence[Example], test: Sequence[Example]) -> list[str]:

@@ -114,7 +114,7 @@ def _judge(
     room.say("asking the trivial baselines")
     trivial = {
         name: given_texts(rows.test, texts, room.task_type)
-        for name, texts in trivial_answers(rows.train, rows.test).items()
+        for name, texts in trivial_answers(rows.train, rows.test, labelled=room.task_type.choices() is not None).items()
     }
     witnesses = hear(
         room,
@@ -177,7 +177,7 @@ def _training_notes(task: TaskRun, candidate: Contender) -> tuple[str, ...]:
 
 def candidate_answers(task: TaskRun, candidate: Contender) -> list[GivenAnswer]:
     """Return the answers of a candidate that was judged on the current test rows."""
-    splits = task.result(SPLITS)
-    train, test = (list(read_examples(splits.path, name)) for name in ("train", "test"))
-    room = open_room(task, [candidate.base], train, lambda _: None)
+    test = list(read_examples(task.result(SPLITS).path, "test"))
+    # As long as the report let them be: with several variants another base may have decided that.
+    room = Room(task, task.task_type(), task.result(REPORT).manifest["answer_tokens"], lambda _: None)
     return list(answers_of(room, candidate, test).answers)

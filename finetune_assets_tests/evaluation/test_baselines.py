@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -68,16 +69,16 @@ def test_the_nearest_question_lends_its_answer() -> None:
 
 
 def test_each_task_has_the_trivial_baselines_that_mean_something() -> None:
-    assert set(trivial_answers(TRAIN, TEST)) == {"majority", "tfidf_logreg"}
+    assert set(trivial_answers(TRAIN, TEST, labelled=True)) == {"majority", "tfidf_logreg"}
     free = [replace(item, target=f"answer {number}") for number, item in enumerate(TRAIN)]
     asked = [replace(item, facts={"original_transcript": "as it was heard"}) for item in TEST]
-    found = trivial_answers(free, asked)
+    found = trivial_answers(free, asked, labelled=False)
     assert set(found) == {"majority", "nearest", "unchanged"}
     assert found["unchanged"] == ["as it was heard"] * 4
 
 
 def test_no_training_rows_is_told() -> None:
-    for baseline in (majority_answers, tfidf_logreg_answers, nearest_answers, trivial_answers):
+    for baseline in (majority_answers, tfidf_logreg_answers, nearest_answers, partial(trivial_answers, labelled=True)):
         with pytest.raises(FinetuneError, match="no training rows"):
             baseline([], TEST)
     with pytest.raises(FinetuneError, match="differ in depth"):
