@@ -11,7 +11,6 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from finetune_assets.datasets.normalise import content_key
 from finetune_assets.datasets.selection_config import AugmentConfig
@@ -148,8 +147,3 @@ _METHODS: Mapping[str, Callable[[str, int, AugmentConfig], str]] = {
     "question_prefix": _question_prefix,
     "typo": _typo,
 }
-
-
-def is_augmented(row: Mapping[str, Any]) -> bool:
-    """Return True for a written row that is a copy."""
-    return row.get("origin") == "augmented"

@@ -108,11 +108,6 @@ class Tool:
     mapped: tuple[str, ...] = field(default=(), compare=False)
 
     @property
-    def takes_arguments(self) -> bool:
-        """True when a call may carry arguments."""
-        return bool(self.parameters.get("properties")) or self.parameters.get("additionalProperties") is not False
-
-    @property
     def required(self) -> frozenset[str]:
         """Names of the arguments that a call must carry."""
         required = self.parameters.get("required")

@@ -18,16 +18,6 @@ def points(difference: float) -> str:
     return f"{rounded:+.1f} points" if rounded else "0.0 points"
 
 
-def plain_points(difference: float) -> str:
-    """Return the size of a difference of shares in percentage points, without a sign."""
-    return f"{abs(100 * difference):.1f} points"
-
-
-def interval_text(interval: Interval) -> str:
-    """Return an interval of shares in per cent."""
-    return f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f} %"
-
-
 def figure(value: float | None, *, as_percent: bool) -> str:
     """Return a score: a share in per cent, another figure with three decimals, – where there is none."""
     if value is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,10 +118,3 @@ def _note_rows(
 def _is_unfinished(text: str, config: BoilerplateConfig) -> bool:
     lower = text.casefold()
     return bool(_PLACEHOLDERS.search(text)) or any(word.casefold() in lower for word in config.placeholders)
-
-
-def placeholder_rows(folder: Path, config: BoilerplateConfig) -> Iterator[str]:
-    """Yield the record ids of rows whose target holds a placeholder."""
-    for row in written_rows(folder):
-        if any(_is_unfinished(text, config) for text in leaves(row["target"])):
-            yield row["record_id"]
