@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -181,3 +184,60 @@ def test_a_failed_verdict_is_approved_by_nobody(home: Path) -> None:
     assert decided.code == 1
     assert "FAIL" in decided.all
     assert live_release(home) is None
+
+
+class Silent(BaseHTTPRequestHandler):
+    """An endpoint in OpenAI's shape whose model never gives a verdict."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": "I would rather not."},
+            "finish_reason": "stop",
+        }
+        body = json.dumps({"id": "x", "object": "chat.completion", "model": "m", "choices": [choice]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep the tests' output to themselves."""
+
+
+@pytest.fixture
+def judge_url() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+
+
+def test_people_and_a_judging_model_are_heard_and_do_not_decide(home: Path, tmp_path: Path, judge_url: str) -> None:
+    rows = read_rows(result(home, "validated_splits").file("examples.jsonl"), "test")[:12]
+    ratings = "".join(f"{row['record_id']},candidate,{5 - n % 2},ann\n" for n, row in enumerate(rows))
+    (tmp_path / "ratings.csv").write_text(f"record_id,model,rating,rater\n{ratings}nobody,candidate,3,ann\n")
+    env = {
+        "FINETUNE_CHILDCARE__EVALUATION__MANUAL_SCORES": json.dumps({"file": str(tmp_path / "ratings.csv")}),
+        "FINETUNE_CHILDCARE__EVALUATION__LLM_JUDGE": json.dumps(
+            {
+                "enabled": True,
+                "endpoint": {"kind": "openai", "base_url": judge_url, "model": "m"},
+                "sample_rows": 6,
+                "hijack_probes": 1,
+            }
+        ),
+        **MANUAL,
+    }
+    said = finetune(home, "run", TASK, env=env)
+    assert said.code == 0, said.all
+    sections = read_json(result(home, "validation_report").file("report.json"))["sections"]
+    assert {"label_court", "manual_scores", "llm_judge"} <= set(sections)
+    assert all(sections[name]["markdown"] for name in ("label_court", "manual_scores", "llm_judge"))
+    assert sections["llm_judge"]["rows"] == 6
+    assert sections["llm_judge"]["verdict"] is None
+    page = result(home, "validation_report").file("report.md").read_text(encoding="utf-8")
+    assert "ann" not in json.dumps(sections["manual_scores"])
+    assert sections["manual_scores"]["markdown"].splitlines()[-1] in page
