@@ -144,7 +144,9 @@ def test_the_score_interval_keeps_its_level_wherever_it_was_enumerated() -> None
     assert 0.04 < worst <= 0.0505
 
 
-@pytest.mark.parametrize("gain", [0.05, pytest.param(0.03, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "gain", [0.05, *(pytest.param(gain, marks=pytest.mark.soak) for gain in (0.01, 0.02, 0.03, 0.04))]
+)
 @pytest.mark.parametrize(("measure", "draw"), CASES, ids=NAMES)
 def test_planted_gains_and_losses_are_shown_with_the_power_planned(measure: Measure, draw: Draw, gain: float) -> None:
     pilot = compared(measure, draw, 20_000, gain, 1, seed=9)[0]

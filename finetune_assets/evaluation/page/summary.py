@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from finetune_assets.evaluation.markdown import figure_of, gain_of, measure_of
@@ -21,6 +21,7 @@ _NEXT = {
     "FAIL": "it is not released, and what is live stays live",
     "INCONCLUSIVE": "it is not released by itself, and what is live stays live",
 }
+_NAMES_TOLD = 5
 _GATES = {
     "PASS": "Passed means that the rule was met",
     "FAIL": "failed that it was broken",
@@ -59,10 +60,16 @@ def _gates_sentence(report: Mapping[str, Any]) -> str:
     failed = [gate["name"] for gate in gates if gate["verdict"] == "FAIL"]
     undecided = [gate["name"] for gate in gates if gate["verdict"] == "INCONCLUSIVE"]
     if failed:
-        return f"it fails {len(failed)} of {len(gates)} gates ({', '.join(failed)})"
+        return f"it fails {len(failed)} of {len(gates)} gates ({_first(failed)})"
     if undecided:
-        return f"{len(undecided)} of {len(gates)} gates cannot be decided on these rows ({', '.join(undecided)})"
+        return f"{len(undecided)} of {len(gates)} gates cannot be decided on these rows ({_first(undecided)})"
     return f"it passes all {len(gates)} gates"
+
+
+def _first(names: Sequence[str]) -> str:
+    """Return the first names; the table of gates has them all, and a sentence of forty is read by nobody."""
+    told = ", ".join(names[:_NAMES_TOLD])
+    return told if len(names) <= _NAMES_TOLD else f"{told} and {len(names) - _NAMES_TOLD} more, below"
 
 
 def head(report: Mapping[str, Any], about: str, what_now: str) -> Html:

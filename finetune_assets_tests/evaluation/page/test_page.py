@@ -41,6 +41,14 @@ def test_a_report_that_fails_says_so_and_names_the_gates() -> None:
     assert "what is live stays live" in words
 
 
+def test_of_many_failed_gates_the_sentence_names_the_first() -> None:
+    report = json.loads(json.dumps(report_of(5, 60)))
+    gates = report["verdict"]["gates"]
+    report["verdict"]["gates"] = [gates[0] | {"name": f"floor:{n}", "verdict": "FAIL"} for n in range(40)]
+    words = Seen(report_page(report, rows_of(5, 60), TIMINGS)).words
+    assert "it fails 40 of 40 gates (floor:0, floor:1, floor:2, floor:3, floor:4 and 35 more, below)" in words
+
+
 def test_what_happens_now_is_what_the_caller_knows() -> None:
     assert "so it waits for a person." in Seen(report_page(REPORT, ROWS, {}, what_now="it waits for a person")).words
 
