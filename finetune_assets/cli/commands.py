@@ -21,6 +21,7 @@ from finetune_assets.cli.common import find_task as _task
 from finetune_assets.cli.common import home_folder as _home
 from finetune_assets.cli.data_commands import data
 from finetune_assets.cli.report_commands import compare, report
+from finetune_assets.cli.suite_commands import suites
 from finetune_assets.cli.taxonomy_commands import taxonomy
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.storage.errors import StorageError
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.add_typer(data)
 app.add_typer(taxonomy)
+app.add_typer(suites)
 app.command()(report)
 app.command()(compare)
 

@@ -81,7 +81,7 @@ def compare_models(task: TaskRun, first: str, second: str, *, limit: int, say: S
     models = find_model(task, first), find_model(task, second)
     splits = task.result(SPLITS)
     test = _first_rows(list(read_examples(splits.path, "test")), limit)
-    room = _room(task, models, list(read_examples(splits.path, "train")), say)
+    room = open_asked(task, models, list(read_examples(splits.path, "train")), say)
     ours, theirs = (answers_of(room, model, test) for model in models)
     marked = [score_answers(test, judged.answers, room.task_type) for judged in (ours, theirs)]
     config = task.config.evaluation
@@ -195,7 +195,8 @@ def _never_released(task: TaskRun, release: Release) -> Contender:
     return Contender(f"version {release.version}", release.candidate, base, adapter)
 
 
-def _room(task: TaskRun, models: Sequence[Model], train: Sequence[Example], say: Say) -> Room:
+def open_asked(task: TaskRun, models: Sequence[Model], train: Sequence[Example], say: Say) -> Room:
+    """Open the room in which models are asked, whoever they are."""
     bases = [model.base for model in models if isinstance(model, Contender)]
     # Models behind endpoints bring their own limit on an answer.
     return open_room(task, bases, train, say) if bases else Room(task, task.task_type(), 0, say)

@@ -2,7 +2,9 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -41,28 +43,47 @@ def suite_digests(task: TaskRun) -> dict[str, str]:
     return found
 
 
-def read_suite(room: Room, rule: SuiteConfig) -> tuple[list[Example], int]:
-    """Return a suite's examples and how many of its records cannot be read; equal questions count once."""
+@dataclass(frozen=True)
+class SuiteRows:
+    """What a suite's file holds.
+
+    Attributes:
+        examples: its examples; equal questions count once.
+        fields: the record that each example was made of, by example id, under the fields' canonical names.
+        rejected: records that cannot be read.
+    """
+
+    examples: list[Example]
+    fields: dict[str, dict[str, Any]]
+    rejected: int
+
+
+def read_suite(room: Room, rule: SuiteConfig) -> SuiteRows:
+    """Read a suite's file as the task reads its own records."""
     task = room.task
     source = SourceConfig.model_validate({"path": rule.path})
     found: dict[str, Example] = {}
+    fields: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(dir=task.home.work) as folder:
         summary = ingest(source, task.folder, room.task_type.aliases, Path(folder))
         rejected = summary.quarantined
         for line in (Path(folder) / "records.jsonl").read_bytes().splitlines():
-            for item in room.task_type.examples(RawRecord.from_json(orjson.loads(line))):
+            record = RawRecord.from_json(orjson.loads(line))
+            for item in room.task_type.examples(record):
                 if isinstance(item, Example):
                     found.setdefault(item.example_id, item)
+                    fields.setdefault(item.example_id, record.fields)
                 else:
                     rejected += 1
-    return list(found.values()), rejected
+    return SuiteRows(list(found.values()), fields, rejected)
 
 
 def _run(
     room: Room, rule: SuiteConfig, candidate: Contender, baseline: Contender, train: Sequence[Example]
 ) -> SuiteOutcome:
     config = room.task.config.evaluation
-    examples, rejected = read_suite(room, rule)
+    suite = read_suite(room, rule)
+    examples = suite.examples
     ours, theirs = (
         score_answers(examples, answers_of(room, model, examples, f"rows of suite {rule.name}").answers, room.task_type)
         for model in (candidate, baseline)
@@ -80,7 +101,7 @@ def _run(
         unanswered=sum(not answer.answered for answer in ours),
         baseline_unanswered=sum(not answer.answered for answer in theirs),
         leaked=tuple(sorted(find_leaks(examples, train, [], {}))),
-        rejected=rejected,
+        rejected=suite.rejected,
     )
 
 
