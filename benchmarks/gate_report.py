@@ -28,7 +28,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the target is one core's; 
 from finetune_assets.datasets.synthetic.router import valid_traces
 from finetune_assets.evaluation.answers import GivenAnswer, given_texts, score_answers
 from finetune_assets.evaluation.config import CriticalConfig, GateConfig, PerSampleConfig
-from finetune_assets.evaluation.report import Contender, ReportContext, build_report, judge, report_markdown
+from finetune_assets.evaluation.report.build import Contender, ReportContext, build_report, judge, report_markdown
 from finetune_assets.records.example import Example, RawRecord, SourceRef
 from finetune_assets.records.task_type import TaskType
 from finetune_assets.task_types import build_task_type

@@ -14,9 +14,9 @@ import time
 
 import numpy as np
 
-from finetune_assets.evaluation.comparison import Settings, compare
-from finetune_assets.evaluation.mark_table import MarkTable
-from finetune_assets.evaluation.resampling import bootstrap_gain
+from finetune_assets.evaluation.statistics.comparison import Settings, compare
+from finetune_assets.evaluation.statistics.mark_table import MarkTable
+from finetune_assets.evaluation.statistics.resampling import bootstrap_gain
 from finetune_assets.records.measure import Measure
 
 TARGET, ROUNDS = 2.0, 3

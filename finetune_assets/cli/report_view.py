@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from finetune_assets.evaluation.markdown import figure_of, gain_of, measure_of, ordered_scores, score_name
+from finetune_assets.evaluation.report.reading import figure_of, gain_of, measure_of, ordered_scores, score_name
 from finetune_assets.evaluation.wording import p_text, percent
 
 VERDICT_STYLE = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}

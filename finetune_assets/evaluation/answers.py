@@ -134,7 +134,7 @@ def collect_answers(
     examples: Sequence[Example],
     reader: Reader,
     *,
-    batch_size: int = 32,
+    batch_size: int | None = 32,
     store: Path | None = None,
     on_progress: Progress | None = None,
 ) -> list[GivenAnswer]:
@@ -147,7 +147,7 @@ def collect_answers(
         engine: the model that answers.
         examples: the questions; their ids must differ.
         reader: the task's reader of answers.
-        batch_size: questions asked at once, 1 or more.
+        batch_size: questions asked at once, 1 or more; None for all in one go, as batch prediction wants them.
         store: where completions are kept as they come, and resumed from. It belongs to one engine identity.
         on_progress: called with (answered so far, total) after each batch, and once at the start when resuming.
 
@@ -158,7 +158,7 @@ def collect_answers(
         FinetuneError: when two examples are equal, the store belongs to another engine or cannot be written, or the
             engine breaks its contract.
     """
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
     by_id = _unique(examples)
     done: dict[str, Completion] = {}
@@ -168,8 +168,9 @@ def collect_answers(
     total = len(by_id)
     if on_progress and done:
         on_progress(len(done), total)
-    for start in range(0, len(waiting), batch_size):
-        chunk = waiting[start : start + batch_size]
+    step = batch_size or max(1, len(waiting))
+    for start in range(0, len(waiting), step):
+        chunk = waiting[start : start + step]
         completions = _ask(engine, chunk)
         if store is not None:
             append_completions(store, completions)

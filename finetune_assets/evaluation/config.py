@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from finetune_assets.evaluation.comparison import Settings
 from finetune_assets.evaluation.endpoint_config import EndpointConfig
-from finetune_assets.evaluation.llm_judge.config import LlmJudgeConfig
-from finetune_assets.evaluation.manual_scores import ManualScoresConfig
 from finetune_assets.evaluation.scores import BASE_METRICS, MACRO_F1
+from finetune_assets.evaluation.statistics.comparison import Settings
+from finetune_assets.evaluation.witnesses.llm_judge.config import LlmJudgeConfig
+from finetune_assets.evaluation.witnesses.manual_scores import ManualScoresConfig
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.measure import Measure
 

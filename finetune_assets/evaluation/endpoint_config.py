@@ -15,19 +15,23 @@ class EndpointConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["openai", "vertex"] = Field(
-        default="openai", description="openai: any OpenAI-compatible chat API; vertex: Gemini on Vertex AI."
+    kind: Literal["openai", "vertex", "vertex_endpoint"] = Field(
+        default="openai",
+        description="openai: any OpenAI-compatible chat API; vertex: Gemini on Vertex AI; vertex_endpoint: a model of "
+        "one's own at an endpoint of Vertex AI.",
     )
     base_url: str = Field(
         default="",
         description="Base URL, such as http://localhost:8000/v1. For vertex: empty for Google's own, or a host under "
-        "googleapis.com or on the loopback.",
+        "googleapis.com or on the loopback; an endpoint with a host of its own under prediction.vertexai.goog.",
     )
     model: str = Field(
-        min_length=1, description="The model's name at the endpoint; for a tuned Gemini the name of its endpoint."
+        min_length=1,
+        description="The model's name at the endpoint; for a tuned Gemini or a model of one's own the endpoint's name, "
+        "projects/…/endpoints/….",
     )
-    project: str = Field(default="", description="Google Cloud project; vertex only.")
-    location: str = Field(default="", description="Region of Vertex AI, such as us-central1; vertex only.")
+    project: str = Field(default="", description="Google Cloud project; not for openai.")
+    location: str = Field(default="", description="Region of Vertex AI, such as us-central1; not for openai.")
     key_env: str = Field(
         default="",
         pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$",
@@ -88,9 +92,10 @@ class EndpointConfig(BaseModel):
 
     def _check_vertex(self, host: str) -> None:
         if not self.project or not self.location:
-            raise ValueError("vertex needs project and location")
+            raise ValueError(f"{self.kind} needs project and location")
         # The machine's credentials go with every request, so that another host would be given them.
-        if host and not self.is_loopback and (not host.endswith(".googleapis.com") or self.base_url[:5] != "https"):
+        own = (".googleapis.com", *([".prediction.vertexai.goog"] if self.kind == "vertex_endpoint" else []))
+        if host and not self.is_loopback and (not host.endswith(own) or self.base_url[:5] != "https"):
             raise ValueError("base_url of vertex must be https under googleapis.com, or on the loopback")
         if self.is_loopback and not self.key_env:
             raise ValueError("vertex on the loopback needs key_env: the machine's own credentials are not sent there")

@@ -35,6 +35,7 @@ class Completion:
         completion_tokens: tokens generated, 0 when unknown.
         finish: why the writing ended: `stop` at the end of the answer, `length` when the limit cut it off, "" when
             unknown or not answered.
+        served_by: which of several models behind one endpoint answered, where the endpoint says so; never stored.
     """
 
     text: str
@@ -44,6 +45,7 @@ class Completion:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     finish: Finish = ""
+    served_by: str = ""
 
     @classmethod
     def failed(cls, problem: str, *, latency_s: float = 0.0) -> Completion:

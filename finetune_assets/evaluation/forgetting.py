@@ -15,11 +15,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from finetune_assets.evaluation.comparison import Settings
-from finetune_assets.evaluation.draws import resampled_sums
 from finetune_assets.evaluation.engine import Likelihood
-from finetune_assets.evaluation.resampling import percentile
-from finetune_assets.evaluation.rules_probes import Forgetting
+from finetune_assets.evaluation.gates.probe_rules import Forgetting
+from finetune_assets.evaluation.statistics.comparison import Settings
+from finetune_assets.evaluation.statistics.draws import resampled_sums
+from finetune_assets.evaluation.statistics.resampling import percentile
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Message
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from finetune_assets.evaluation.leaks import NO_WORDING, nearest_rows, refuse_leaks
-from finetune_assets.evaluation.sampling import place_of, shares_of
+from finetune_assets.evaluation.statistics.sampling import place_of, shares_of
 from finetune_assets.records.example import Example
 from finetune_assets.records.json_lines import encode_line
 from finetune_assets.records.similarity import FixedWording

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune_assets.evaluation.answers import ScoredAnswer
-from finetune_assets.evaluation.mark_table import MarkTable, mark_table
 from finetune_assets.evaluation.metrics.references import constant_references
-from finetune_assets.evaluation.statistics import macro_f1, micro_f1
+from finetune_assets.evaluation.statistics.exact import macro_f1, micro_f1
+from finetune_assets.evaluation.statistics.mark_table import MarkTable, mark_table
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.measure import Marks, Measure
 

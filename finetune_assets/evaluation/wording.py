@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from finetune_assets.evaluation.statistics import Interval
+from finetune_assets.evaluation.statistics.exact import Interval
 
 
 def percent(share: float) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field
 
-from finetune_assets.evaluation.charts import loss_png
+from finetune_assets.evaluation.report.charts import loss_png
 from finetune_assets.lineage import show
 from finetune_assets.lineage.bases import EMBEDDED_STAGE
 from finetune_assets.lineage.runtime import PLATFORM_TASK, StageBook, asset_key, materialized, open_shared

@@ -10,6 +10,7 @@ from pathlib import Path
 from finetune_assets.datasets.render import template_hash
 from finetune_assets.datasets.text_templates import text_template
 from finetune_assets.lineage.runtime import PLATFORM_TASK, StageBook, TaskRun
+from finetune_assets.records.digests import digest_of
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.task_type import TaskType
 from finetune_assets.serving.engines.weights import weights_digest
@@ -21,19 +22,32 @@ EMBEDDED_STAGE = "embedded_base_model"
 
 @dataclass(frozen=True)
 class Base:
-    """A base model on disk.
+    """A base model, on disk or kept by a provider.
 
     Attributes:
         name: what a person calls it.
-        folder: its files; weights as safetensors only.
-        digest: identity of weights, configuration and tokenizer.
-        chat_template: the template that renders its prompts.
+        place: the folder of its files, weights as safetensors only; None where a provider keeps it.
+        digest: identity of weights, configuration and tokenizer; of a provider's model, its name.
+        chat_template: the template that renders its prompts; of a provider's model, the rows that it takes.
     """
 
     name: str
-    folder: Path
+    place: Path | None
     digest: str
     chat_template: str
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its files.
+
+        Raises:
+            FinetuneError: when a provider keeps it.
+        """
+        if self.place is None:
+            raise FinetuneError(
+                "the base model's files are not here", where=self.name, mend="ask it where its provider serves it"
+            )
+        return self.place
 
     def template_hash(self, task_type: TaskType) -> str:
         """Return the hash of everything that turns a record into this base's prompt."""
@@ -47,6 +61,8 @@ def find_base(task: TaskRun) -> Base:
         FinetuneError: when it is not there or holds no safetensors weights.
     """
     config = task.config.tuning
+    if config.is_managed:
+        return provider_base(config)
     if config.is_embedded:
         shared = StageBook(
             task=PLATFORM_TASK, namespace=MAIN, run_id=task.run_id, artifacts=task.artifacts, database=task.database
@@ -57,6 +73,15 @@ def find_base(task: TaskRun) -> Base:
     template = task.config.dataset.render.template
     stand_in = None if template == "model" else text_template(template).source
     return Base(config.base_model, folder, weights_digest(folder), chat_template_of(folder, stand_in))
+
+
+def provider_base(config: TuningConfig) -> Base:
+    """Return the base of managed tuning; its provider renders prompts, from messages as we send them."""
+    from finetune_assets.tuning.cloud.catalogue import find_model
+
+    name = find_model(config.base_model).id
+    digest = digest_of({"backend": config.backend, "model": name})
+    return Base(name, None, digest, f"messages, by {config.backend}")
 
 
 def _local_folder(config: TuningConfig, start: Path) -> Path:

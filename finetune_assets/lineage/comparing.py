@@ -8,11 +8,11 @@ from typing import Any
 
 from finetune_assets.datasets.build import read_examples
 from finetune_assets.evaluation.answers import score_answers
-from finetune_assets.evaluation.comparison import compare
 from finetune_assets.evaluation.config import GateConfig
-from finetune_assets.evaluation.evidence import Evidence, gather
-from finetune_assets.evaluation.report import Contender as Judged
-from finetune_assets.evaluation.report_scores import scores_json
+from finetune_assets.evaluation.gates.evidence import Evidence, gather
+from finetune_assets.evaluation.report.build import Contender as Judged
+from finetune_assets.evaluation.report.scores_json import scores_json
+from finetune_assets.evaluation.statistics.comparison import compare
 from finetune_assets.lineage.bases import find_base
 from finetune_assets.lineage.contenders import (
     Contender,

@@ -14,7 +14,7 @@ from finetune_assets.evaluation.answer_store import finish_store
 from finetune_assets.evaluation.answers import GivenAnswer, collect_answers
 from finetune_assets.evaluation.endpoint_config import EndpointConfig
 from finetune_assets.evaluation.engine import NOT_FINAL, Completion
-from finetune_assets.evaluation.report import Contender as Judged
+from finetune_assets.evaluation.report.build import Contender as Judged
 from finetune_assets.lineage.bases import Base, find_base
 from finetune_assets.lineage.runtime import TaskRun, adapter_stage
 from finetune_assets.records.digests import digest_of, digest_of_text, short
@@ -117,11 +117,12 @@ def find_baseline(task: TaskRun, candidate: Contender) -> Contender:
 def released(task: TaskRun, release: Release, name: str = "") -> Contender:
     """Return a release as a contender, its weights and base as its manifest names them."""
     manifest = load_manifest(task.artifacts, release.artifact_key)
-    adapter = task.artifacts.open(manifest.adapter.kind, manifest.adapter.key)
+    of_base, of_adapter = manifest.local()
+    adapter = task.artifacts.open(of_adapter.kind, of_adapter.key)
     base = Base(
-        name=manifest.base.name,
-        folder=base_folder(task.artifacts, manifest),
-        digest=manifest.base.digest,
+        name=of_base.name,
+        place=base_folder(task.artifacts, manifest),
+        digest=of_base.digest,
         chat_template=manifest.chat_template,
     )
     return Contender(name or f"live version {release.version}", release.candidate, base, adapter, is_live=True)

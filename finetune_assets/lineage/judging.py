@@ -7,9 +7,9 @@ from typing import Any
 from finetune_assets.datasets.build import read_examples
 from finetune_assets.evaluation.answers import GivenAnswer, given_texts
 from finetune_assets.evaluation.baselines import trivial_answers
-from finetune_assets.evaluation.gates import Extras
-from finetune_assets.evaluation.report import Contender as Judged
-from finetune_assets.evaluation.report import Judgement, ReportContext, build_report, judge
+from finetune_assets.evaluation.gates.verdict import Extras
+from finetune_assets.evaluation.report.build import Contender as Judged
+from finetune_assets.evaluation.report.build import Judgement, ReportContext, build_report, judge
 from finetune_assets.lineage.contenders import (
     Contender,
     Room,

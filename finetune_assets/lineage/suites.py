@@ -11,12 +11,12 @@ import orjson
 from finetune_assets.datasets.reading.config import SourceConfig
 from finetune_assets.datasets.reading.ingest import ingest, source_identity
 from finetune_assets.evaluation.answers import ScoredAnswer, score_answers
-from finetune_assets.evaluation.comparison import compare
 from finetune_assets.evaluation.config import SuiteConfig
+from finetune_assets.evaluation.gates.probe_rules import SuiteOutcome
+from finetune_assets.evaluation.gates.row_rules import ROUNDING
 from finetune_assets.evaluation.leaks import find_leaks
-from finetune_assets.evaluation.mark_table import mark_table
-from finetune_assets.evaluation.rules_probes import SuiteOutcome
-from finetune_assets.evaluation.rules_rows import ROUNDING
+from finetune_assets.evaluation.statistics.comparison import compare
+from finetune_assets.evaluation.statistics.mark_table import mark_table
 from finetune_assets.lineage.contenders import Contender, Room, answers_of
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.records.digests import digest_of

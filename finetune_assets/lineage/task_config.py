@@ -12,6 +12,7 @@ from finetune_assets.task_types.question_answering import QuestionAnsweringConfi
 from finetune_assets.task_types.routing import RoutingConfig
 from finetune_assets.task_types.source_code_config import SourceCodeConfig
 from finetune_assets.task_types.transcription import TranscriptionConfig
+from finetune_assets.tuning.cloud.config import CloudConfig
 from finetune_assets.tuning.config import TuningConfig
 
 # The section of each task type in defs.yaml.
@@ -57,6 +58,9 @@ class TaskConfig(BaseModel):
         default=None, description="Filters, error detector and prompt of a task of that type."
     )
     tuning: TuningConfig = Field(default_factory=TuningConfig, description="Base model and hyperparameters.")
+    cloud: CloudConfig = Field(
+        default_factory=CloudConfig, description="Project, region, bucket, deadlines and budget of managed jobs."
+    )
     evaluation: GateConfig = Field(default_factory=GateConfig, description="What a candidate must show to be released.")
     release: ReleaseConfig = Field(default_factory=ReleaseConfig, description="Approval and rollout.")
 
@@ -73,9 +77,21 @@ class TaskConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _local_tuning_gets_its_rows(self) -> "TaskConfig":
-        if self.tuning.backend == "local" and "chat" not in self.dataset.render.formats:
-            raise ValueError("dataset.render.formats needs `chat`: tuning.backend local reads it")
+    def _tuning_gets_its_rows(self) -> "TaskConfig":
+        for name, config in self.tuning.by_variant().items():
+            if config.rows_format not in self.dataset.render.formats:
+                told = f" of variant {name}" if name else ""
+                raise ValueError(
+                    f"dataset.render.formats needs `{config.rows_format}`: backend {config.backend}{told} reads it"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _cloud_has_a_place(self) -> "TaskConfig":
+        backends = sorted({config.backend for config in self.tuning.by_variant().values() if config.is_cloud})
+        missing = [name for name in ("project", "bucket") if not getattr(self.cloud, name)]
+        if backends and missing:
+            raise ValueError(f"tuning.backend {', '.join(backends)} needs cloud.{' and cloud.'.join(missing)}")
         return self
 
     def type_section(self) -> BaseModel:

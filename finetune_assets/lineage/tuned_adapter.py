@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from finetune_assets.evaluation.charts import loss_png
+from finetune_assets.evaluation.report.charts import loss_png
 from finetune_assets.lineage import show
 from finetune_assets.lineage.bases import Base, find_base
 from finetune_assets.lineage.checks import Check, Evidence, build_checks

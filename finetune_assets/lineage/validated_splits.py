@@ -13,7 +13,7 @@ from finetune_assets.datasets.build import build_splits, split_inputs_key
 from finetune_assets.datasets.rendered import PREVIEW
 from finetune_assets.datasets.split_files import NEAR_DUPLICATES
 from finetune_assets.datasets.splitting.certificate import certificate_table
-from finetune_assets.evaluation.charts import label_bars_png
+from finetune_assets.evaluation.report.charts import label_bars_png
 from finetune_assets.lineage import show
 from finetune_assets.lineage.dataset_manifest import TASK_TYPE_FILE, made_from
 from finetune_assets.lineage.distributions import distribution_tables

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from finetune_assets.evaluation.gates import gate_names
+from finetune_assets.evaluation.gates.verdict import gate_names
 from finetune_assets.evaluation.wording import about
 from finetune_assets.lineage import show
 from finetune_assets.lineage.checks import Check, Evidence, build_checks

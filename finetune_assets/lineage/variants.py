@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune_assets.evaluation.answers import score_answers
-from finetune_assets.evaluation.mark_table import mark_table
-from finetune_assets.evaluation.markdown import cell, table
-from finetune_assets.evaluation.resampling import bootstrap_value
+from finetune_assets.evaluation.markdown_table import cell, table
+from finetune_assets.evaluation.statistics.mark_table import mark_table
+from finetune_assets.evaluation.statistics.resampling import bootstrap_value
 from finetune_assets.evaluation.wording import figure
 from finetune_assets.lineage.contenders import Contender, Room, answers_of
 from finetune_assets.records.digests import short

@@ -13,18 +13,18 @@ from typing import Any
 from finetune_assets.evaluation.answer_store import finish_store
 from finetune_assets.evaluation.answers import GivenAnswer, score_answers
 from finetune_assets.evaluation.config import GateConfig
-from finetune_assets.evaluation.evidence import GateResult
-from finetune_assets.evaluation.label_court import LabelEvidence, court_markdown, court_section
-from finetune_assets.evaluation.llm_judge.config import LlmJudgeConfig
-from finetune_assets.evaluation.llm_judge.human_verdicts import HumanVerdicts, read_human_verdicts
-from finetune_assets.evaluation.llm_judge.markdown import judge_markdown
-from finetune_assets.evaluation.llm_judge.plan import JudgePlan, plan_judging
-from finetune_assets.evaluation.llm_judge.section import judge_section
-from finetune_assets.evaluation.llm_judge.votes import ask_judge
-from finetune_assets.evaluation.manual_report import manual_markdown, manual_section
-from finetune_assets.evaluation.manual_scores import read_manual_scores
-from finetune_assets.evaluation.reference_doubts import reference_markdown, reference_section
-from finetune_assets.evaluation.report import Contender as Judged
+from finetune_assets.evaluation.gates.evidence import GateResult
+from finetune_assets.evaluation.report.build import Contender as Judged
+from finetune_assets.evaluation.witnesses.label_court import LabelEvidence, court_markdown, court_section
+from finetune_assets.evaluation.witnesses.llm_judge.config import LlmJudgeConfig
+from finetune_assets.evaluation.witnesses.llm_judge.human_verdicts import HumanVerdicts, read_human_verdicts
+from finetune_assets.evaluation.witnesses.llm_judge.markdown import judge_markdown
+from finetune_assets.evaluation.witnesses.llm_judge.plan import JudgePlan, plan_judging
+from finetune_assets.evaluation.witnesses.llm_judge.section import judge_section
+from finetune_assets.evaluation.witnesses.llm_judge.votes import ask_judge
+from finetune_assets.evaluation.witnesses.manual_report import manual_markdown, manual_section
+from finetune_assets.evaluation.witnesses.manual_scores import read_manual_scores
+from finetune_assets.evaluation.witnesses.reference_doubts import reference_markdown, reference_section
 from finetune_assets.lineage.contenders import Contender, Room
 from finetune_assets.lineage.quality_checks import suspect_rows
 from finetune_assets.records.digests import digest_of, digest_of_file

@@ -9,11 +9,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from finetune_assets.tuning.managed_config import MANAGED, BackendName, CustomJobSettings, ManagedSettings
+
 EMBEDDED = "embedded"
 EMBEDDED_LEARNING_RATE = 1.5e-3
 HUB_LEARNING_RATE = 2e-4
 # Settings that change what is shown or how often the run can be resumed, never the weights.
 _NOT_IDENTITY = frozenset({"checkpoint_every", "keep_checkpoints", "report_to", "variants"})
+
+# The settings that a managed job is asked for; all else is the provider's.
+_MANAGED_IDENTITY = ("backend", "base_model", "epochs", "batch_size", "learning_rate")
 
 VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 ModuleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]+$")]
@@ -48,7 +53,11 @@ class TuningConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    backend: Literal["local"] = Field(default="local", description="Where training runs: `local`, a subprocess here.")
+    backend: BackendName = Field(
+        default="local",
+        description="Where training runs: `local`, a subprocess here; `gemini` and `open_model`, managed tuning by "
+        "Vertex AI; `custom_job`, this project's own trainer on a machine of Vertex AI.",
+    )
     base_model: str = Field(
         default=EMBEDDED,
         min_length=1,
@@ -101,6 +110,13 @@ class TuningConfig(BaseModel):
         default=(), description="Experiment trackers to write to, where they are installed."
     )
 
+    managed: ManagedSettings | None = Field(
+        default=None, description="What only managed tuning knows; for the backends gemini and open_model."
+    )
+    custom_job: CustomJobSettings | None = Field(
+        default=None, description="Machines of the trainer; for the backend custom_job."
+    )
+
     variants: dict[VariantName, dict[str, Any]] = Field(
         default_factory=dict,
         description="Several adapters side by side: for each a name and the settings that differ from this section. "
@@ -123,12 +139,51 @@ class TuningConfig(BaseModel):
         return {name: TuningConfig.model_validate(_merged(own, settings)) for name, settings in self.variants.items()}
 
     @model_validator(mode="after")
+    def _sections_fit_the_backend(self) -> Self:
+        if self.managed is not None and self.backend not in MANAGED:
+            raise ValueError(f"managed: belongs to the backends {' and '.join(MANAGED)}; this one is {self.backend}")
+        if self.custom_job is not None and self.backend != "custom_job":
+            raise ValueError(f"custom_job: belongs to that backend; this one is {self.backend}")
+        if self.backend in MANAGED and self.is_embedded:
+            raise ValueError(f"base_model: {self.backend} tunes no embedded base; name a model of its catalogue")
+        return self
+
+    @model_validator(mode="after")
     def _revision_needs_a_hub_id(self) -> Self:
         if self.revision is not None and self.is_embedded:
             raise ValueError("revision: the embedded base has none; remove it or name a hub id in base_model")
         if self.quantisation != "none" and self.is_embedded:
             raise ValueError("quantisation: the embedded base is 4.5 MB; use `none`")
         return self
+
+    @property
+    def rows_format(self) -> str:
+        """The rendered format that the backend reads its rows in."""
+        if self.backend not in MANAGED:
+            return "chat"
+        if self.managed_settings.method == "dpo":
+            return "preference"
+        return "gemini" if self.backend == "gemini" else "vertex_open_messages"
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether the provider trains and keeps the model, so that there are no weights to load here."""
+        return self.backend in MANAGED
+
+    @property
+    def is_cloud(self) -> bool:
+        """Whether training runs at a provider."""
+        return self.backend != "local"
+
+    @property
+    def managed_settings(self) -> ManagedSettings:
+        """The section `managed`, its defaults where YAML has none."""
+        return self.managed or ManagedSettings()
+
+    @property
+    def job_settings(self) -> CustomJobSettings:
+        """The section `custom_job`, its defaults where YAML has none."""
+        return self.custom_job or CustomJobSettings()
 
     @property
     def is_embedded(self) -> bool:
@@ -154,7 +209,11 @@ class TuningConfig(BaseModel):
         """
         data = self.model_dump(mode="json", exclude=set(_NOT_IDENTITY))
         data["learning_rate"] = self.peak_learning_rate
-        return data
+        if self.backend in MANAGED:
+            settings = self.managed_settings.model_dump(mode="json")
+            return {name: data[name] for name in _MANAGED_IDENTITY} | {"managed": settings}
+        # A section that only says on which machine it runs is no part of what is trained.
+        return {name: value for name, value in data.items() if name not in ("managed", "custom_job")}
 
 
 def _merged(own: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -11,15 +11,15 @@ import pytest
 from rich.console import Console
 
 from finetune_assets.cli.report_view import headline, print_report
-from finetune_assets.evaluation.markdown import report_markdown
-from finetune_assets.evaluation.page import report_page
+from finetune_assets.evaluation.report.markdown import report_markdown
+from finetune_assets.evaluation.report.page import report_page
 from finetune_assets.storage.artifacts import Artifact, ArtifactStore
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.files import write_atomic, write_json_atomic
 from finetune_assets.storage.home import Home
 from finetune_assets.storage.stages import record_stage
 from finetune_assets_tests.cli.conftest import Finetune
-from finetune_assets_tests.evaluation.page.cases import TIMINGS, report_of, rows_of
+from finetune_assets_tests.evaluation.report.page.cases import TIMINGS, report_of, rows_of
 
 REPORT = report_of()
 

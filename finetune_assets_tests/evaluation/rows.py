@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from finetune_assets.evaluation.answers import GivenAnswer, ScoredAnswer
-from finetune_assets.evaluation.comparison import Comparison, Pair, Settings, compare
 from finetune_assets.evaluation.config import GateConfig
 from finetune_assets.evaluation.engine import Completion
-from finetune_assets.evaluation.evidence import gather
-from finetune_assets.evaluation.gates import Extras, Verdict, verdict_of
-from finetune_assets.evaluation.mark_table import mark_table
+from finetune_assets.evaluation.gates.evidence import gather
+from finetune_assets.evaluation.gates.verdict import Extras, Verdict, verdict_of
+from finetune_assets.evaluation.statistics.comparison import Comparison, Pair, Settings, compare
+from finetune_assets.evaluation.statistics.mark_table import mark_table
 from finetune_assets.records.example import Example, Message, SourceRef
 from finetune_assets.records.measure import Marks, Measure, Stats, share
 from finetune_assets.records.task_type import ParsedAnswer

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from finetune_assets.evaluation.hard_negatives import MinedRow, mine, suite_lines
 from finetune_assets.evaluation.leaks import find_leaks
-from finetune_assets.evaluation.sampling import shares_of, stratified
+from finetune_assets.evaluation.statistics.sampling import shares_of, stratified
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Attachment, Example
 from finetune_assets.records.similarity import FixedWording

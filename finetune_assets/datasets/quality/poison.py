@@ -22,7 +22,7 @@ from finetune_assets.datasets.quality.evidence import WordEvidence
 from finetune_assets.datasets.quality.finding import QualityFinding, unmeasured
 from finetune_assets.datasets.quality.frequent import FrequentItems
 from finetune_assets.datasets.quality.rows import Row, asked, sampled, written_rows
-from finetune_assets.evaluation.statistics import holm
+from finetune_assets.evaluation.statistics.exact import holm
 
 _WORD = re.compile(r"\w+")
 _LONGEST_PHRASE = 3

@@ -17,7 +17,7 @@ from finetune_assets.datasets.splitting.near_duplicates_candidates import Meetin
 from finetune_assets.datasets.splitting.near_duplicates_signatures import Signatures
 from finetune_assets.datasets.splitting.near_duplicates_sketch import SEED, sketch_texts
 from finetune_assets.datasets.splitting.near_duplicates_verify import pair_similarities
-from finetune_assets.evaluation.statistics import wilson_interval
+from finetune_assets.evaluation.statistics.exact import wilson_interval
 from finetune_assets.records.similarity import jaccard, shingles
 
 if TYPE_CHECKING:

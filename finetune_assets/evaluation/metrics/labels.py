@@ -1,6 +1,6 @@
 """A label path against the right one: as a whole and level by level.
 
-Macro-F1 over label paths is in `evaluation/statistics.py`, for it is a figure of the whole test set.
+Macro-F1 over label paths is in `evaluation/statistics/exact.py`, for it is a figure of the whole test set.
 """
 
 from __future__ import annotations

@@ -1,6 +1,0 @@
-"""The report as a page for the browser: one HTML file, in which no text of data can be anything but text."""
-
-from finetune_assets.evaluation.page.page import CHANGES_FILE, report_page
-from finetune_assets.evaluation.page.rows import PageRow, Timing, timing_of
-
-__all__ = ["CHANGES_FILE", "PageRow", "Timing", "report_page", "timing_of"]

@@ -1,0 +1,135 @@
+"""CloudClients: Google's clients for one project and place, made when they are first asked for.
+
+With a stand-in (see `storage/emulators.py`) they speak REST to this machine with made-up credentials; else Google's
+own hosts with the machine's credentials, which are never read from a file that YAML names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, TypeVar
+
+from finetune_assets.storage.emulators import vertex_emulator
+from finetune_assets.tuning.cloud.config import CloudConfig
+from finetune_assets.tuning.cloud.errors import NoCredentialsError
+
+REQUEST_TIMEOUT_S = 60.0
+_SHOWN = 160
+
+T = TypeVar("T")
+
+
+class CloudClients:
+    """Google's clients for one project and location.
+
+    Args:
+        config: project and location.
+        environ: where stand-ins are looked up; `os.environ` in earnest.
+        location: another location than the configuration's, for instance where an endpoint is.
+        storage: the client for Cloud Storage; the caller makes it (see `resources/cloud.py`).
+
+    Raises:
+        StorageError: when the environment points to a stand-in that is not allowed.
+    """
+
+    def __init__(
+        self, config: CloudConfig, environ: Mapping[str, str], *, location: str = "", storage: Any = None
+    ) -> None:
+        self.config = config
+        self.project = config.project
+        self.location = location or config.location
+        self.emulator = vertex_emulator(environ)
+        self._environ = environ
+        self._storage = storage
+
+    def at(self, location: str) -> CloudClients:
+        """Return the clients for another location of the same project."""
+        return CloudClients(self.config, self._environ, location=location, storage=self._storage)
+
+    @property
+    def storage(self) -> Any:
+        """The `google.cloud.storage.Client` that was handed in.
+
+        Raises:
+            RuntimeError: when none was, which is a fault of the program.
+        """
+        if self._storage is None:
+            raise RuntimeError("this CloudClients was made without a storage client")
+        return self._storage
+
+    @cached_property
+    def genai(self) -> Any:
+        """A `google.genai.Client` in Vertex mode, without retries of its own: it would repeat a POST."""
+        from google import genai
+        from google.genai import types
+        from google.oauth2.credentials import Credentials
+
+        options: dict[str, Any] = {"timeout": round(REQUEST_TIMEOUT_S * 1000)}
+        if self.emulator:
+            options["base_url"] = self.emulator
+        # genai refuses AnonymousCredentials, so that the stand-in gets a made-up token.
+        credentials = Credentials(token="stand-in") if self.emulator else None  # type: ignore[no-untyped-call]  # noqa: S106
+        return _with_credentials(
+            lambda: genai.Client(
+                vertexai=True,
+                project=self.project,
+                location=self.location,
+                credentials=credentials,
+                http_options=types.HttpOptions(**options),
+            )
+        )
+
+    def aiplatform(self) -> Any:
+        """Return the module `google.cloud.aiplatform`, set to this project and location; its state is global."""
+        from google.cloud import aiplatform
+
+        staging = self.config.bucket.split("/")[2] if self.config.bucket else None
+        place: dict[str, Any] = {"api_endpoint": self.emulator, "api_transport": "rest"} if self.emulator else {}
+        _with_credentials(
+            lambda: aiplatform.init(
+                project=self.project,
+                location=self.location,
+                staging_bucket=f"gs://{staging}" if staging else None,
+                credentials=self._anonymous(),
+                **place,
+            )
+        )
+        return aiplatform
+
+    def gapic(self, name: str) -> Any:
+        """Return a client of `google.cloud.aiplatform_v1`, such as `EndpointServiceClient`."""
+        from google.cloud import aiplatform_v1
+
+        host = self.emulator or f"{self.location}-aiplatform.googleapis.com"
+        return _with_credentials(
+            lambda: getattr(aiplatform_v1, name)(
+                transport="rest" if self.emulator else "grpc",
+                credentials=self._anonymous(),
+                client_options={"api_endpoint": host},
+            )
+        )
+
+    @property
+    def parent(self) -> str:
+        """`projects/P/locations/L`."""
+        return f"projects/{self.project}/locations/{self.location}"
+
+    def _anonymous(self) -> Any:
+        from google.auth.credentials import AnonymousCredentials
+
+        return AnonymousCredentials() if self.emulator else None  # type: ignore[no-untyped-call]
+
+
+def _with_credentials(make: Callable[[], T]) -> T:
+    from google.auth.exceptions import DefaultCredentialsError
+
+    try:
+        return make()
+    except DefaultCredentialsError as error:
+        raise NoCredentialsError(
+            "no credentials for Google Cloud",
+            where="application default credentials",
+            found=str(error)[:_SHOWN],
+            mend="run `gcloud auth application-default login`, or give the workload an identity",
+        ) from error
