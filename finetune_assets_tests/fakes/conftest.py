@@ -1,0 +1,4 @@
+"""Fixtures of the stand-ins' own tests."""
+
+from finetune_assets_tests.fakes.fixtures import gcs  # noqa: F401
+from finetune_assets_tests.fakes.vertex_fixtures import vertex  # noqa: F401
