@@ -140,14 +140,34 @@ def show(
 def download(
     task: TaskName,
     to: Annotated[Path, typer.Option("--out", help="The folder to write to.", show_default=False)],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="Fetch from Cloud Storage: gs://bucket/prefix of the store, or the folder of one artifact there.",
+            show_default=False,
+        ),
+    ] = "",
+    adapter: Annotated[bool, typer.Option("--adapter", help="The tuned adapter instead of the dataset.")] = False,
+    variant: Annotated[
+        str, typer.Option(help="Whose adapter, where the task tunes several variants.", show_default=False)
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Copy the task's uploaded dataset into a folder; every file is compared with its digest."""
+    """Copy the task's uploaded dataset, or its adapter, into a folder; every file is compared with its digest."""
     from finetune_assets.cli.data_views import print_download
-    from finetune_assets.datasets.versions.download import download_dataset
+    from finetune_assets.datasets.versions.download import STAGE, download_dataset, download_from_bucket
+    from finetune_assets.lineage.runtime import adapter_stage
 
     catalogue = _catalogue(task)
-    receipt = download_dataset(catalogue.database, catalogue.artifacts, task, to)
+    stage = adapter_stage(variant) if adapter or variant else STAGE
+    if source:
+        from finetune_assets.resources.cloud import storage_client
+
+        client = storage_client(os.environ)
+        receipt = download_from_bucket(client, catalogue.database, task, source, to, stage=stage)
+    else:
+        receipt = download_dataset(catalogue.database, catalogue.artifacts, task, to, stage=stage)
     if as_json:
         print_json(receipt)
     else:

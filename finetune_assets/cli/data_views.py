@@ -135,7 +135,7 @@ def _readable(name: str, value: Any) -> str:
 
 def print_download(console: Console, receipt: dict[str, Any]) -> None:
     """Print what was copied."""
-    table = Table(title=f"dataset {short(receipt['digest'])} in {escape(receipt['out'])}", title_justify="left")
+    table = Table(title=f"{short(receipt['digest'])} in {escape(receipt['out'])}", title_justify="left")
     for name in ("file", "bytes", "sha256"):
         table.add_column(name, justify="right" if name == "bytes" else "left")
     for item in receipt["files"]:

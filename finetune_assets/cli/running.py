@@ -27,7 +27,6 @@ POLL_SECONDS = 0.3
 _FAILED_GATE = "DagsterAssetCheckFailedError"
 _FULL_DISK = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full")
 _INTERRUPTED = "DagsterExecutionInterruptedError"
-_ONE_LINE_ERRORS = frozenset({FinetuneError.__name__, StorageError.__name__})
 
 EventHandler = Callable[[Any], None]
 
@@ -173,6 +172,12 @@ def first_line(error: Any) -> str:
         error = error.cause
     if not chain:
         return ""
-    known = next((item for item in chain if item.cls_name in _ONE_LINE_ERRORS), None)
+    ours = _names_of(FinetuneError) | _names_of(StorageError)
+    known = next((item for item in chain if item.cls_name in ours), None)
     text = str(known.message).partition(": ")[2] if known else str(chain[-1].message)
     return " ".join(text.split())
+
+
+def _names_of(error: type[Exception]) -> set[str]:
+    """Return the names of an error and of what is derived from it."""
+    return {error.__name__}.union(*(_names_of(derived) for derived in error.__subclasses__()))

@@ -1,10 +1,12 @@
 """raw_observations: the source files, read once, each row kept or quarantined with its reason."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from finetune_assets.datasets.reading.cloud_source import ORIGINS, LocalSource, fetch_source, is_remote
 from finetune_assets.datasets.reading.ingest import ingest, source_identity
 from finetune_assets.datasets.reading.listing import source_path
 from finetune_assets.lineage import show
@@ -13,6 +15,7 @@ from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, op
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.records.digests import digest_of
 from finetune_assets.records.errors import FinetuneError
+from finetune_assets.resources.cloud import storage_client
 from finetune_assets.resources.platform import Platform, RunOptions
 from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.files import read_json, write_json_atomic
@@ -45,7 +48,8 @@ def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
 
 def read_source(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
     """Read the source, or take over what an equal source gave before."""
-    source = task.config.dataset.source
+    local = local_source(task)
+    source = local.config
     aliases = task.task_type().aliases
     identity = {
         "code": CODE_VERSION,
@@ -73,7 +77,18 @@ def read_source(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
                 mend="run again once whoever writes them is done",
             )
         write_json_atomic(staging.path / "summary.json", summary.to_json())
-        return staging.commit({"task": task.task, "inputs": identity}), False
+        if local.objects:
+            write_json_atomic(staging.path / ORIGINS, local.origins())
+        outside = [ORIGINS] if local.objects else []
+        return staging.commit({"task": task.task, "inputs": identity}, outside_digest=outside), False
+
+
+def local_source(task: TaskRun) -> LocalSource:
+    """Return the source with its files on this machine; those in Cloud Storage are fetched, once each generation."""
+    source = task.config.dataset.source
+    if not is_remote(source):
+        return LocalSource(source)
+    return fetch_source(source, storage_client(os.environ), task.home.work / "gcs-sources")
 
 
 def summary_of(artifact: Artifact) -> dict[str, Any]:
@@ -85,12 +100,18 @@ def summary_of(artifact: Artifact) -> dict[str, Any]:
 def describe(artifact: Artifact) -> dict[str, Any]:
     """Return the metadata that a person wants to see."""
     summary = summary_of(artifact)
+    origins = read_json(artifact.file(ORIGINS)) if artifact.has_file(ORIGINS) else {}
     return {
         "dagster/row_count": summary["accepted"],
         "rows_read": summary["read"],
         "rows_quarantined": summary["quarantined"],
         "quarantine_reasons": show.reasons(summary["reasons"]),
         "source_files": show.table([_file_row(item) for item in summary["files"]]),
+        **(
+            {"fetched_from": show.table([{"name": name, **facts} for name, facts in origins.items()])}
+            if origins
+            else {}
+        ),
         "noticed": show.counts(summary["notes"], name="what"),
         "records": dg.MetadataValue.path(str(artifact.file("records.jsonl"))),
         "quarantine": dg.MetadataValue.path(str(artifact.file("quarantine.jsonl"))),

@@ -51,7 +51,8 @@ class SourceConfig(BaseModel):
 
     path: str = Field(
         min_length=1,
-        description="One file, a folder or a glob (*, **, ?, [a-z]), relative to the task's folder or absolute.",
+        description="One file, a folder or a glob (*, **, ?, [a-z]), relative to the task's folder or absolute; or the "
+        "same in Cloud Storage: gs://bucket/prefix/*.jsonl.",
     )
     format: Format = Field(
         default="auto",

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from finetune_assets.datasets.reading.config import SourceConfig
 from finetune_assets.datasets.reading.json_rows import Fault
 from finetune_assets.records.errors import FinetuneError
+from finetune_assets.storage.gcs.calls import is_gcs_uri
 
 JSON_ENDINGS = frozenset({".json"})
 LINE_ENDINGS = frozenset({".jsonl", ".ndjson", ".jsonlines"})
@@ -68,8 +69,33 @@ class SourceListing:
 
 
 def source_path(config: SourceConfig, folder: Path) -> Path:
-    """Return the source's absolute path, a glob included; a relative one starts at the task's folder."""
+    """Return the source's absolute path, a glob included; a relative one starts at the task's folder.
+
+    Raises:
+        FinetuneError: when the source is in Cloud Storage and was not fetched.
+    """
+    if is_gcs_uri(config.path):
+        raise FinetuneError(
+            "this needs the source's files on this machine",
+            where=config.path,
+            found="a place in Cloud Storage",
+            mend="copy the files with `gcloud storage cp -r`, and name the copy",
+        )
     return (Path(folder) / Path(config.path).expanduser()).absolute()
+
+
+def name_chooser(config: SourceConfig, *, any_ending: bool) -> Callable[[str], bool]:
+    """Return the function that says of a file's name below the source's root whether it is read.
+
+    Args:
+        config: the source.
+        any_ending: True where a glob has chosen the file already, whatever its ending.
+
+    Raises:
+        FinetuneError: when a pattern's brackets are broken.
+    """
+    wanted = _chooser(config, "/**" if any_ending else None)
+    return lambda name: wanted(SourceFile(Path(name), name))
 
 
 def list_source(config: SourceConfig, folder: Path) -> SourceListing:

@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from finetune_assets.datasets.reading.cloud_source import ORIGINS
 from finetune_assets.datasets.split_files import EXAMPLES, NEAR_DUPLICATES, read_near_pairs
 from finetune_assets.datasets.versions.catalogue import Catalogue, Version
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.storage.artifacts import Artifact
+from finetune_assets.storage.files import read_json
 
 _SHOWN_MEMBERS = 20
 _RAW = "records.jsonl"
@@ -36,12 +38,13 @@ def trace_record(
 
     Returns:
         JSON, in the order accepted, duplicate, quarantined. Each has `fate`, `record_id` and `source` (file, line or
-        row, byte offset, and the file's sha256).
+        row, byte offset, the file's sha256, and `uri`, gs://bucket/name#generation, of one from Cloud Storage).
 
     Raises:
         FinetuneError: when the version does not know the id.
     """
     splits, raw = version.files(), catalogue.raw_of(version)
+    origins = read_json(raw.file(ORIGINS)) if raw and raw.has_file(ORIGINS) else {}
     digests = {item["name"]: item.get("sha256", "") for item in version.made_from.get("files", [])}
     found = [
         *_accepted(splits, record_id, with_text=with_text),
@@ -59,6 +62,8 @@ def trace_record(
     for item in found:
         item["version"] = version.head.number
         item["source"] = {**item["source"], "sha256": digests.get(item["source"]["file"], "")}
+        if place := origins.get(item["source"]["file"]):
+            item["source"]["uri"] = f"{place['uri']}#{place['generation']}"
     return found
 
 
