@@ -38,7 +38,7 @@ from finetune_assets.training.recipe import (
     stop_ids,
     trainer_arguments,
 )
-from finetune_assets.training.report import Reporter
+from finetune_assets.training.report import SILENT, Reporter
 from finetune_assets.training.rows import RowEncoder, Rows, read_conversations
 from finetune_assets.training.run_record import RECORD_FILE, surroundings
 from finetune_assets.training.sft import AdapterTrainer, ProgressCallback, StopOnSignal
@@ -87,16 +87,22 @@ def _dataset(rows: Rows) -> Dataset:
     return Dataset.from_dict({"input_ids": rows.input_ids, "labels": rows.labels})
 
 
-def _run_identity(job: AdapterJob, profile: Profile, around: dict[str, Any]) -> str:
+def _run_identity(job: AdapterJob, profile: Profile, around: dict[str, Any], processes: int) -> str:
     """Name all that a resumed run must share with the one that wrote the checkpoint to end in the same weights."""
-    return digest_of(
-        {
-            "request": job.request.request_key,
-            "batch_size": profile.batch_size,
-            "accumulation": profile.accumulation,
-            "surroundings": around,
-        }
-    )
+    # On a GPU the processor computes nothing; a machine that replaces a lost one may have another.
+    deciding = {name: value for name, value in around.items() if not (profile.on_gpu and name == "cpu_capability")}
+    identity = {
+        "request": job.request.request_key,
+        "batch_size": profile.batch_size,
+        "accumulation": profile.accumulation,
+        "surroundings": deciding,
+    }
+    return digest_of(identity if processes == 1 else {**identity, "processes": processes})
+
+
+def _process_number() -> tuple[int, int]:
+    """Return this process's number and how many train together, as `accelerate launch` tells; (0, 1) alone."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _write_adapter(trainer: AdapterTrainer, out: Path, base_name: str) -> None:
@@ -182,7 +188,8 @@ def run(job: AdapterJob, reporter: Reporter, stop: StopOnSignal, *, halvings: in
         halvings: how often memory ran out before.
 
     Returns:
-        The run record as it stands in `training.json`; None when it was stopped before the end.
+        The run record as it stands in `training.json`; None when it was stopped before the end. Of several processes
+        that train together the first one alone writes; the others return the record without the adapter's digest.
 
     Raises:
         FinetuneError: for what the user can mend: rows, base model, settings.
@@ -202,11 +209,13 @@ def run(job: AdapterJob, reporter: Reporter, stop: StopOnSignal, *, halvings: in
         else None
     )
     around = surroundings(config.threads)
-    identity = _run_identity(job, profile, around)
+    identity = _run_identity(job, profile, around, _process_number()[1])
     trainer = build_trainer(
         job, profile, model, tokenizer, rows, held_out, [ProgressCallback(reporter), stop], identity
     )
-    resume, removed = newest_complete(job.work, identity)
+    # Processes of one machine share its folder: the first one tidies up, the others find it tidied.
+    with trainer.args.main_process_first(local=True, desc="checkpoints"):
+        resume, removed = newest_complete(job.work, identity)
     for line in removed:
         reporter.info(f"not continued from {line}")
     reporter.info(
@@ -222,6 +231,8 @@ def run(job: AdapterJob, reporter: Reporter, stop: StopOnSignal, *, halvings: in
     if held_out is not None:
         loss = _finite("validation loss", float(trainer.evaluate()["eval_loss"]))
         record |= {"eval_loss": loss, "perplexity": math.exp(min(loss, 700.0)), "eval_rows": len(held_out.input_ids)}
+    if not trainer.is_world_process_zero():
+        return record
     _write_adapter(trainer, job.out, config.base_model)
     record |= {
         "adapter_digest": adapter_digest(job.out),
@@ -264,6 +275,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
 
     def body(reporter: Reporter) -> int:
+        if _process_number()[0]:
+            reporter = SILENT
         job = read_job(given.job, AdapterJob)
         end_with_parent(given.parent if given.parent is not None else job.expected_parent)
         stop = StopOnSignal()
@@ -279,7 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             restore()
         if record is None:
             return STOPPED_EXIT
-        reporter.message({"kind": "finished", "adapter_digest": record["adapter_digest"]})
+        reporter.message({"kind": "finished", "adapter_digest": record.get("adapter_digest", "")})
         return 0
 
     return run_reported(body)

@@ -36,6 +36,14 @@ class Reporter:
         self.message({"kind": "progress", "step": step, "total": total, "loss": loss, **more})
 
 
+def _ignore(told: object) -> None:
+    del told
+
+
+SILENT = Reporter(info=_ignore, message=_ignore)
+"""Tells nobody: of several processes that train together the first one speaks."""
+
+
 def _spell(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 

@@ -21,6 +21,9 @@ from finetune_assets.training.batches import OUT_OF_MEMORY_EXIT, split_batch
 from finetune_assets.training.parent import end_with_parent
 
 TRAINER_MODULE = "finetune_assets.training.adapter"
+# How often the batch was halved, beside the checkpoints: a later run goes on where memory suffices, and so from the
+# checkpoints that were made there.
+HALVINGS_FILE = "halvings"
 _KILL_COUNTERS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))
 
 
@@ -52,18 +55,25 @@ def ran_out_of_memory(code: int, kills_before: int, kills_after: int) -> bool:
     return code == OUT_OF_MEMORY_EXIT or (killed and kills_after > kills_before)
 
 
-def supervise(command: Callable[[int], Sequence[str]], batch_size: int, *, say: Callable[[str], None]) -> int:
+def supervise(
+    command: Callable[[int], Sequence[str]],
+    batch_size: int,
+    *,
+    say: Callable[[str], None],
+    memory: Path | None = None,
+) -> int:
     """Run the trainer until it ends for any other reason than memory.
 
     Args:
         command: gives the command line for a number of halvings.
         batch_size: the configured rows in one forward pass.
         say: takes a line for people.
+        memory: file that keeps the number of halvings for the next run; None keeps none.
 
     Returns:
         The last trainer's exit code; 128 + signal where a signal ended it.
     """
-    halvings = 0
+    halvings = _remembered(memory)
     while True:
         before = kernel_kills()
         code = _run(command(halvings))
@@ -77,7 +87,17 @@ def supervise(command: Callable[[int], Sequence[str]], batch_size: int, *, say: 
             )
             return code if code >= 0 else 128 - code
         halvings += 1
+        if memory is not None:
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            memory.write_text(str(halvings), encoding="ascii")
         say(f"memory ran out; starting again with {split_batch(batch_size, 1, halvings)[0]} rows in a forward pass")
+
+
+def _remembered(memory: Path | None) -> int:
+    if memory is None or not memory.is_file():
+        return 0
+    text = memory.read_text(encoding="ascii").strip()
+    return int(text) if text.isdigit() else 0
 
 
 def _run(command: Sequence[str]) -> int:
@@ -109,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         job = json.loads(path.read_bytes())
         parent, batch_size = job.get("expected_parent"), int(job["request"]["config"].get("batch_size", 8))
+        memory = Path(job["work"]) / HALVINGS_FILE if "work" in job else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         _say(f"job file cannot be read at {path}; found {error!r}")
         return 1
@@ -118,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         start = [sys.executable, "-m", TRAINER_MODULE, str(path)]
         return [*start, "--parent", str(os.getpid()), "--halvings", str(halvings)]
 
-    return supervise(command, batch_size, say=_say)
+    return supervise(command, batch_size, say=_say, memory=memory)
 
 
 if __name__ == "__main__":

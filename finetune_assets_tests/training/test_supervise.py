@@ -39,6 +39,16 @@ def test_one_row_is_the_end():
     assert lines[-1].startswith("memory ran out with one row in a forward pass. Mend: ")
 
 
+def test_a_later_run_starts_where_memory_sufficed(tmp_path):
+    memory = tmp_path / "checkpoints" / "halvings"
+    text = f"raise SystemExit(0 if HALVINGS == 2 else {OUT_OF_MEMORY_EXIT})"
+    first: list[str] = []
+    assert supervise(script(text), 8, say=first.append, memory=memory) == 0
+    again: list[str] = []
+    assert supervise(script(text), 8, say=again.append, memory=memory) == 0
+    assert (len(first), again, memory.read_text()) == (2, [], "2")
+
+
 def test_a_kill_from_elsewhere_is_no_reason_for_a_smaller_batch():
     code, lines = run("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     if kernel_kills() == 0:
