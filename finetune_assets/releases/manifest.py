@@ -6,10 +6,11 @@ It lies in the artifact store under the kind `release`, named by its own content
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from finetune_assets.evaluation.endpoint_config import EndpointConfig
 from finetune_assets.records.digests import digest_of
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.storage.artifacts import Artifact, ArtifactStore
@@ -18,6 +19,13 @@ from finetune_assets.storage.files import read_json, write_json_atomic
 KIND = "release"
 FILE = "release.json"
 _KEY_DIGITS = 20
+# Parts that came later: a manifest without them reads, and is named, as it always was.
+_LATER: dict[str, Any] = {"endpoint": None, "base": None, "adapter": None, "probe_rule": "exact"}
+# A gateway gives a question 30 s; a try that hangs has to leave room for another.
+_TRY_S = 12.0
+_QUESTION_S = 25.0
+
+ProbeRule = Literal["exact", "label", "valid"]
 
 
 class _Part(BaseModel):
@@ -42,6 +50,46 @@ class AdapterReference(_Part):
     digest: str = Field(description="Identity of its tensors and canonical configuration.")
 
 
+class EndpointReference(_Part):
+    """The endpoint that answers for a release whose weights are in the cloud."""
+
+    kind: Literal["vertex", "vertex_endpoint"] = Field(
+        description="vertex: a tuned Gemini; vertex_endpoint: weights of one's own behind an endpoint."
+    )
+    endpoint: str = Field(min_length=1, description="Resource name of the endpoint, projects/…/endpoints/….")
+    model: str = Field(default="", description="The registered version, projects/…/models/ID@1.")
+    base_model: str = Field(default="", description="What it was tuned from, as a person calls it.")
+    project: str = Field(min_length=1, description="Google Cloud project.")
+    location: str = Field(min_length=1, description="Region that serves.")
+    deployed_model_id: str = Field(
+        default="", description="Id of the candidate at the endpoint; empty where the endpoint holds nothing else."
+    )
+    host: str = Field(default="", description="Base URL of an endpoint with a host of its own; empty for the region's.")
+    thinking_budget: int | None = Field(default=None, ge=-1, description="Tokens that Gemini may think.")
+    seed: int | None = Field(default=0, ge=0, lt=1 << 31, description="Seed sent along.")
+
+    def config(self, max_tokens: int) -> EndpointConfig:
+        """Return how the endpoint is asked live.
+
+        Args:
+            max_tokens: the longest answer.
+        """
+        return EndpointConfig(
+            kind=self.kind,
+            base_url=self.host,
+            model=self.endpoint,
+            project=self.project,
+            location=self.location,
+            thinking_budget=self.thinking_budget,
+            seed=self.seed,
+            max_tokens=max_tokens,
+            timeout_s=_TRY_S,
+            question_deadline_s=_QUESTION_S,
+            retries=3,
+            concurrency=16,
+        )
+
+
 class Probe(_Part):
     """A question with the answer that the report saw; a deployed release has to answer the same."""
 
@@ -59,16 +107,52 @@ class ReleaseManifest(_Part):
     task_type: dict[str, Any] = Field(description="The task type's own manifest: labels, fields, prompt.")
     template_hash: str = Field(description="Hash of everything that turns a record into a prompt.")
     chat_template: str = Field(description="The base's chat template, Jinja.")
-    base: BaseReference = Field(description="The base model.")
-    adapter: AdapterReference = Field(description="The adapter.")
+    base: BaseReference | None = Field(default=None, description="The base model; null behind an endpoint.")
+    adapter: AdapterReference | None = Field(default=None, description="The adapter; null behind an endpoint.")
+    endpoint: EndpointReference | None = Field(
+        default=None, description="Who answers where the weights are in the cloud; null for a release that runs here."
+    )
     max_new_tokens: int = Field(default=128, ge=1, description="The longest answer, in tokens.")
     report_key: str = Field(default="", description="Artifact of the report that judged it.")
     report_digest: str = Field(default="", description="That report's digest.")
     probes: tuple[Probe, ...] = Field(min_length=1, description="Recorded questions and answers.")
+    probe_rule: ProbeRule = Field(
+        default="exact",
+        description="When a live answer agrees with the recorded one: `exact`: equal in every field; `label`: the same "
+        "label path; `valid`: a legal answer of the task. Remote models do not repeat themselves to the letter.",
+    )
+
+    @model_validator(mode="after")
+    def _says_who_answers(self) -> Self:
+        local = self.base is not None and self.adapter is not None
+        if local == (self.endpoint is not None) or (self.base is None) != (self.adapter is None):
+            raise ValueError("a release has base and adapter, or an endpoint")
+        return self
 
     def identity(self) -> dict[str, Any]:
         """Return the manifest as JSON without the place of the base's files, which differs between machines."""
-        return self.model_dump(mode="json", exclude={"base": {"folder"}})
+        return self.content(exclude={"base": {"folder"}})
+
+    def content(self, *, exclude: Any = None) -> dict[str, Any]:
+        """Return the manifest as JSON, without later parts that say nothing."""
+        found = self.model_dump(mode="json", exclude=exclude)
+        return {name: value for name, value in found.items() if name not in _LATER or value != _LATER[name]}
+
+    def local(self) -> tuple[BaseReference, AdapterReference]:
+        """Return base and adapter of a release that runs here.
+
+        Raises:
+            FinetuneError: when its weights are in the cloud.
+        """
+        if self.base is None or self.adapter is None:
+            raise FinetuneError(
+                "the release's weights are in the cloud",
+                where=self.task,
+                found=self.endpoint.endpoint if self.endpoint else "",
+                expected="a release with base and adapter",
+                mend="ask its endpoint, or roll back to a release that runs here",
+            )
+        return self.base, self.adapter
 
     @property
     def key(self) -> str:
@@ -91,7 +175,7 @@ def store_manifest(store: ArtifactStore, manifest: ReleaseManifest) -> Artifact:
     known = store.find(KIND, manifest.key)
     if known is not None:
         return known
-    content = manifest.model_dump(mode="json")
+    content = manifest.content()
     with store.create(KIND, manifest.key) as staging:
         write_json_atomic(staging.path / FILE, content)
         return staging.commit(content, identity=manifest.identity(), outside_digest=[FILE])
@@ -138,7 +222,7 @@ def base_folder(store: ArtifactStore, manifest: ReleaseManifest) -> Path:
         StorageError: when the artifact is missing.
         FinetuneError: when the folder is gone.
     """
-    base = manifest.base
+    base, _ = manifest.local()
     if base.artifact_kind:
         return store.open(base.artifact_kind, base.artifact_key).path
     folder = Path(base.folder)
@@ -158,4 +242,5 @@ def adapter_folder(store: ArtifactStore, manifest: ReleaseManifest) -> Path:
     Raises:
         StorageError: when its artifact is missing.
     """
-    return store.open(manifest.adapter.kind, manifest.adapter.key).path
+    _, adapter = manifest.local()
+    return store.open(adapter.kind, adapter.key).path

@@ -9,7 +9,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from finetune_assets.releases.manifest import Probe, ReleaseManifest
+from finetune_assets.releases.manifest import Probe, ProbeRule, ReleaseManifest
 from finetune_assets.task_types import task_type_from_manifest
 
 if TYPE_CHECKING:
@@ -116,6 +116,36 @@ def _ask(
     expected = probe.label_path or recorded.label_path
     if not problem and candidate != manifest.candidate:
         problem = f"candidate {candidate[:12]} answered"
-    if not problem and (body["answer"], body["valid"], found) != (recorded.value, recorded.valid, expected):
-        problem = f"answered {' / '.join(found) or 'nothing valid'}, recorded {' / '.join(expected) or 'nothing valid'}"
+    if not problem:
+        same = body["answer"] == recorded.value
+        problem = difference(manifest.probe_rule, recorded, expected, found, valid=bool(body["valid"]), same=same)
     return ProbeResult(position, not problem, expected, found, candidate, problem, round(took, 3))
+
+
+def difference(
+    rule: ProbeRule,
+    recorded: ParsedAnswer,
+    expected: tuple[str, ...],
+    found: tuple[str, ...],
+    *,
+    valid: bool,
+    same: bool,
+) -> str:
+    """Return how a live answer differs from the recorded one, as a line for people; "" when it agrees by the rule.
+
+    Args:
+        rule: what counts as agreeing; see `ReleaseManifest.probe_rule`.
+        recorded: the answer that the report saw.
+        expected: its label path.
+        found: the label path that was answered.
+        valid: whether the live answer is a legal one.
+        same: whether all its fields are the recorded ones.
+    """
+    agrees = {
+        "exact": same and valid == recorded.valid and found == expected,
+        "label": valid and found == expected,
+        "valid": valid,
+    }[rule]
+    if agrees:
+        return ""
+    return f"answered {' / '.join(found) or 'nothing valid'}, recorded {' / '.join(expected) or 'nothing valid'}"

@@ -1,11 +1,13 @@
 """ServedRelease: a release that can answer, and the sources that releases come from.
 
 A release is loaded from its own manifest. It is refused when its prompt is not the one that its adapter was trained
-with, or when base or adapter are not the ones that were judged.
+with, or when base or adapter are not the ones that were judged. A release whose weights are in the cloud is asked at
+its endpoint.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +18,9 @@ from finetune_assets.evaluation.engine import Engine
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Message
 from finetune_assets.records.task_type import TaskType
-from finetune_assets.releases.manifest import ReleaseManifest, base_folder, load_manifest
+from finetune_assets.releases.manifest import EndpointReference, ReleaseManifest, base_folder, load_manifest
 from finetune_assets.releases.registry import Registry
+from finetune_assets.serving.engines.endpoints import endpoint_engine
 from finetune_assets.serving.engines.local import LocalEngine
 from finetune_assets.serving.engines.weights import weights_digest
 from finetune_assets.serving.listing import ReleaseRef, read_listing
@@ -134,13 +137,16 @@ class ListedReleases(StoredReleases):
         return read_listing(self._listing)
 
 
-def load_release(store: ArtifactStore, ref: ReleaseRef, *, threads: int = 1) -> ServedRelease:
+def load_release(
+    store: ArtifactStore, ref: ReleaseRef, *, threads: int = 1, environ: Mapping[str, str] | None = None
+) -> ServedRelease:
     """Load a release from its manifest.
 
     Args:
         store: the artifact store.
         ref: which release.
         threads: CPU threads of the model.
+        environ: where stand-ins of a cloud service are looked up; None takes this process's environment.
 
     Raises:
         FinetuneError: when the manifest is another release's, the prompt is not the trained one, or the files are not
@@ -153,19 +159,37 @@ def load_release(store: ArtifactStore, ref: ReleaseRef, *, threads: int = 1) -> 
         "manifest belongs to another release", place, (manifest.task, manifest.candidate), (ref.task, ref.candidate)
     )
     task_type = task_type_from_manifest(manifest.task_type)
-    adapter = store.open(manifest.adapter.kind, manifest.adapter.key)
+    engine: Engine
+    if manifest.endpoint is not None:
+        _check_prompt(manifest, task_type, place)
+        engine = _remote_engine(manifest.endpoint, manifest, os.environ if environ is None else environ)
+    else:
+        engine = _local_engine(store, manifest, task_type, place, threads)
+    return ServedRelease(ref, task_type, engine, manifest.probes[0].fields)
+
+
+def _remote_engine(endpoint: EndpointReference, manifest: ReleaseManifest, environ: Mapping[str, str]) -> Engine:
+    return endpoint_engine(endpoint.config(manifest.max_new_tokens), environ)
+
+
+def _local_engine(
+    store: ArtifactStore, manifest: ReleaseManifest, task_type: TaskType, place: str, threads: int
+) -> Engine:
+    _, reference = manifest.local()
+    adapter = store.open(reference.kind, reference.key)
     _check_template(manifest, task_type, adapter, place)
-    _check_adapter(manifest, adapter, place)
-    base = _checked_base(store, manifest, place)
-    engine = LocalEngine(
-        base,
+    _expect(
+        "adapter is not the one that was judged", place, adapter.manifest.get("adapter_digest", ""), reference.digest
+    )
+    _refuse_changes(adapter.verify(), adapter.path)
+    return LocalEngine(
+        _checked_base(store, manifest, place),
         adapter.path,
         task_type.choices(),
         manifest.chat_template,
         threads=threads,
         max_new_tokens=manifest.max_new_tokens,
     )
-    return ServedRelease(ref, task_type, engine, manifest.probes[0].fields)
 
 
 def prompt_hash(task_type: TaskType, chat_template: str) -> str:
@@ -173,29 +197,29 @@ def prompt_hash(task_type: TaskType, chat_template: str) -> str:
     return template_hash(task_type.prompt_manifest(), chat_template)
 
 
-def _check_template(manifest: ReleaseManifest, task_type: TaskType, adapter: Artifact, place: str) -> None:
-    # Three witnesses: the code that will render, the manifest that was judged, and the adapter that was trained.
+def _check_prompt(manifest: ReleaseManifest, task_type: TaskType, place: str) -> str:
     rendered = prompt_hash(task_type, manifest.chat_template)
     _expect("prompt is not the one that was judged", place, rendered, manifest.template_hash)
+    return rendered
+
+
+def _check_template(manifest: ReleaseManifest, task_type: TaskType, adapter: Artifact, place: str) -> None:
+    # Three witnesses: the code that will render, the manifest that was judged, and the adapter that was trained.
+    rendered = _check_prompt(manifest, task_type, place)
     trained = adapter.manifest.get("template_hash", "")
     _expect("prompt is not the one that the adapter was trained with", place, rendered, trained)
 
 
-def _check_adapter(manifest: ReleaseManifest, adapter: Artifact, place: str) -> None:
-    found = adapter.manifest.get("adapter_digest", "")
-    _expect("adapter is not the one that was judged", place, found, manifest.adapter.digest)
-    _refuse_changes(adapter.verify(), adapter.path)
-
-
 def _checked_base(store: ArtifactStore, manifest: ReleaseManifest, place: str) -> Path:
     folder = base_folder(store, manifest)
-    if manifest.base.artifact_kind:
-        artifact = store.open(manifest.base.artifact_kind, manifest.base.artifact_key)
+    base, _ = manifest.local()
+    if base.artifact_kind:
+        artifact = store.open(base.artifact_kind, base.artifact_key)
         _refuse_changes(artifact.verify(), folder)
         found = artifact.digest
     else:
         found = weights_digest(folder)
-    _expect("base model is not the one that was judged", place, found, manifest.base.digest)
+    _expect("base model is not the one that was judged", place, found, base.digest)
     return folder
 
 

@@ -12,6 +12,7 @@ from finetune_assets.releases.config import ReleaseConfig
 from finetune_assets.releases.manifest import (
     AdapterReference,
     BaseReference,
+    EndpointReference,
     Probe,
     ReleaseManifest,
     adapter_folder,
@@ -117,3 +118,52 @@ def test_config_defaults_and_bounds() -> None:
         with pytest.raises(ValidationError, match=next(iter(wrong))):
             ReleaseConfig(**wrong)  # type: ignore[arg-type]
     assert all(field.description for field in ReleaseConfig.model_fields.values())
+
+
+REMOTE = EndpointReference(
+    kind="vertex_endpoint", endpoint="projects/p/locations/l/endpoints/router", project="p", location="l"
+)
+
+
+def test_a_local_release_reads_and_is_named_as_ever() -> None:
+    """The parts that came later say nothing in it: its key is the digest of what it always held."""
+    from finetune_assets.records.digests import digest_of
+
+    local = manifest()
+    assert not {"endpoint", "probe_rule"} & set(local.content())
+    before = {
+        "format": 1,
+        "task": "childcare",
+        "candidate": "c",
+        "task_type": {"name": "classification", "labels": ["ä", "b"]},
+        "template_hash": "t",
+        "chat_template": "{{ messages }}",
+        "base": {"name": "embedded", "digest": "b", "artifact_kind": "base", "artifact_key": "k"},
+        "adapter": {"kind": "tuned_adapter", "key": "a", "digest": "d"},
+        "max_new_tokens": 128,
+        "report_key": "",
+        "report_digest": "",
+        "probes": [{"fields": {"notes": "Anna läuft"}, "text": '{"domain":"x"}', "label_path": ["x", "y"]}],
+    }
+    assert local.key == digest_of(before)[:20]
+
+
+def test_a_release_in_the_cloud_names_its_endpoint(store: ArtifactStore) -> None:
+    remote = manifest(base=None, adapter=None, endpoint=REMOTE, probe_rule="label")
+    artifact = store_manifest(store, remote)
+    assert load_manifest(store, artifact.key) == remote
+    assert "base" not in artifact.manifest
+    with pytest.raises(FinetuneError, match=r"weights are in the cloud.*endpoints/router"):
+        base_folder(store, remote)
+    with pytest.raises(FinetuneError, match="weights are in the cloud"):
+        adapter_folder(store, remote)
+    asked = REMOTE.config(64)
+    assert (asked.kind, asked.model, asked.max_tokens) == ("vertex_endpoint", REMOTE.endpoint, 64)
+
+
+@pytest.mark.parametrize(
+    "change", [{"base": None}, {"adapter": None}, {"base": None, "adapter": None}, {"endpoint": REMOTE}]
+)
+def test_a_release_has_weights_or_an_endpoint(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="base and adapter, or an endpoint"):
+        manifest(**change)

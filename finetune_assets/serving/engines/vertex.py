@@ -28,9 +28,10 @@ class VertexAsker:
     Args:
         config: where and how to ask; its `kind` is `vertex`.
         token: an access token, "" for the credentials of the machine.
+        stand_in: URL of a stand-in of Vertex AI on this machine, "" for the real one; no part of the identity.
     """
 
-    def __init__(self, config: EndpointConfig, token: str) -> None:
+    def __init__(self, config: EndpointConfig, token: str, *, stand_in: str = "") -> None:
         import httpx
         from google import genai
         from google.auth.exceptions import DefaultCredentialsError
@@ -39,10 +40,11 @@ class VertexAsker:
 
         self._config = config
         self._token = token
-        self._http = httpx.Client(follow_redirects=False)
+        # A proxy of the environment has no business between us and this machine.
+        self._http = httpx.Client(follow_redirects=False, trust_env=not (stand_in or config.is_loopback))
         options: dict[str, Any] = {"httpx_client": self._http}
-        if config.base_url:
-            options["base_url"] = config.base_url
+        if stand_in or config.base_url:
+            options["base_url"] = stand_in or config.base_url
         try:
             # A custom base_url without project and location would switch the client to another mode.
             self._client = genai.Client(
@@ -90,7 +92,7 @@ class VertexAsker:
 
         contents, options = self._request(messages, timeout_s)
         return _guarded(
-            lambda: _answer(
+            lambda: reply_of(
                 self._client.models.generate_content(model=self._config.model, contents=contents, config=options)
             ),
             self._api_error,
@@ -189,7 +191,8 @@ def _guarded(
         return Reply(Completion.failed("bad_answer"), passing=True)
 
 
-def _answer(response: Any) -> Reply:
+def reply_of(response: Any) -> Reply:
+    """Read a `types.GenerateContentResponse`."""
     candidate = (response.candidates or [None])[0]
     if candidate is None:
         feedback = response.prompt_feedback
