@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     DateTime,
     Dialect,
     ForeignKey,
@@ -18,10 +19,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The newest migration; known here so that opening an up-to-date database need not load Alembic."""
 
-APPEND_ONLY = ("pointer_history", "release_events", "approvals", "dataset_versions", "dataset_restores")
+APPEND_ONLY = (
+    "pointer_history",
+    "release_events",
+    "approvals",
+    "dataset_versions",
+    "dataset_restores",
+    "tuning_events",
+    "budget_ledger",
+)
 """Tables whose rows are evidence: the migration gives them triggers that refuse UPDATE and DELETE."""
 
 
@@ -171,7 +180,7 @@ class LeaseRow(Base):
 
 
 class TuningIntentRow(Base):
-    """A tuning job that is to exist at most once per request key."""
+    """A tuning job that is to exist at most once per request key; amounts are millionths of a US dollar."""
 
     __tablename__ = "tuning_intents"
 
@@ -184,6 +193,69 @@ class TuningIntentRow(Base):
     error: Mapped[str]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    run_key: Mapped[str | None] = mapped_column(unique=True)
+    namespace: Mapped[str]
+    variant: Mapped[str]
+    phase: Mapped[str]
+    phase_since: Mapped[datetime | None]
+    provider_state: Mapped[str]
+    submitted_at: Mapped[datetime | None]
+    cancel_requested_by: Mapped[str]
+    request: Mapped[dict[str, Any]]
+    estimate_low: Mapped[int | None] = mapped_column(BigInteger)
+    estimate_mid: Mapped[int | None] = mapped_column(BigInteger)
+    estimate_high: Mapped[int | None] = mapped_column(BigInteger)
+    currency: Mapped[str]
+    prices_as_of: Mapped[str]
+    billable_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    actual_cost: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class TuningEventRow(Base):
+    """One change of a tuning job: its state, its phase or the provider's word for it; append-only."""
+
+    __tablename__ = "tuning_events"
+    __table_args__ = (Index(None, "request_key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    request_key: Mapped[str] = mapped_column(ForeignKey("tuning_intents.request_key"))
+    attempt: Mapped[int]
+    run_key: Mapped[str]
+    from_state: Mapped[str]
+    to_state: Mapped[str]
+    phase: Mapped[str]
+    provider_state: Mapped[str]
+    handle: Mapped[str]
+    at: Mapped[datetime]
+    by: Mapped[str]
+    note: Mapped[str]
+
+
+class BudgetMonthRow(Base):
+    """A task's calendar month (UTC); whoever reserves, releases or settles locks it first."""
+
+    __tablename__ = "budget_months"
+
+    task: Mapped[str] = mapped_column(primary_key=True)
+    month: Mapped[str] = mapped_column(primary_key=True)
+
+
+class BudgetEntryRow(Base):
+    """One entry of the ledger: by how many millionths of a US dollar a task's month grows or shrinks. Append-only."""
+
+    __tablename__ = "budget_ledger"
+    __table_args__ = (UniqueConstraint("run_key", "seq"), Index(None, "task", "month"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task: Mapped[str]
+    month: Mapped[str]
+    run_key: Mapped[str]
+    seq: Mapped[int]
+    kind: Mapped[str]
+    amount: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime]
+    by: Mapped[str]
+    note: Mapped[str]
 
 
 class DatasetVersionRow(Base):

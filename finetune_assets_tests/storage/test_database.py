@@ -21,7 +21,8 @@ from finetune_assets.storage import migrations
 from finetune_assets.storage.clock import utc_now
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.errors import StorageError
-from finetune_assets.storage.models import APPEND_ONLY, SCHEMA_REVISION, Base, LeaseRow, ReleaseRow
+from finetune_assets.storage.intents import find_intent, mark
+from finetune_assets.storage.models import APPEND_ONLY, SCHEMA_REVISION, Base, LeaseRow, ReleaseRow, TuningIntentRow
 from finetune_assets_tests.storage.processes import finish, spawn
 
 
@@ -48,8 +49,8 @@ def test_the_migrations_write_the_same_sql_as_the_models(sqlite: Database, tmp_p
         with sqlite3.connect(path) as connection:
             rows = dict(connection.execute(query).fetchall())
         rows.pop("alembic_version", None)
-        # The order of constraints inside a table means nothing.
-        return {name: sorted(re.split(r",?\s*\n\s*", sql)) for name, sql in rows.items()}
+        # The order of constraints inside a table means nothing; a table that was made anew has its name in quotes.
+        return {name: sorted(re.split(r",?\s*\n\s*", sql.replace('"', ""))) for name, sql in rows.items()}
 
     assert schema(str(sqlite.engine.url.database)) == schema(str(tmp_path / "models.db"))
     fresh.dispose()
@@ -71,6 +72,31 @@ def test_downgrade_leaves_an_empty_database(db: Database) -> None:
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
     assert inspect(db.engine).get_table_names() == ["alembic_version"]
+
+
+def test_jobs_of_an_older_database_are_kept(db: Database) -> None:
+    from alembic import command
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with db.engine.connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+        connection.execute(
+            text(
+                "INSERT INTO tuning_intents (request_key, task, backend, state, handle, attempt, error, created_at, "
+                "updated_at) VALUES ('old', 't', 'local', 'RUNNING', '/work', 1, '', '2026-01-01 00:00:00', "
+                "'2026-01-02 00:00:00')"
+            )
+        )
+        command.upgrade(config, "head")
+    intent = find_intent(db, "old")
+    assert intent is not None
+    assert (intent.state, intent.handle, intent.attempt, intent.created_at.month) == ("RUNNING", "/work", 1, 1)
+    assert (intent.run_key, intent.phase, intent.request, intent.estimate_high) == ("", "", {}, None)
+    assert mark(db, "old", "SUCCEEDED").state == "SUCCEEDED"
+    with db.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
 
 
 def test_settings_of_every_connection(sqlite: Database) -> None:
@@ -150,6 +176,15 @@ def test_foreign_keys_hold(db: Database) -> None:
         orphan()
 
 
+def intent_row(key: str) -> TuningIntentRow:
+    texts = ("task", "backend", "state", "handle", "error", "namespace", "variant", "phase", "provider_state")
+    texts += ("cancel_requested_by", "currency", "prices_as_of")
+    now = utc_now()
+    return TuningIntentRow(
+        request_key=key, attempt=1, request={}, created_at=now, updated_at=now, **dict.fromkeys(texts, "x")
+    )
+
+
 ROWS = {
     "pointer_history": "(task, seq, release_id, action, at, by, run_id) VALUES ('t', 1, 1, 'deploy', '{at}', 'x', '')",
     "release_events": "(release_id, from_state, to_state, at, by, note, run_id) "
@@ -159,6 +194,11 @@ ROWS = {
     "dataset_versions": "(task, namespace, number, inputs_key, artifact_key, digest, created_at) "
     "VALUES ('t', 'main', 2, 'i', 'a', 'd', '{at}')",
     "dataset_restores": "(version_id, restored_from, by, at) VALUES (1, 1, 'x', '{at}')",
+    "tuning_events": "(request_key, attempt, run_key, from_state, to_state, phase, provider_state, handle, at, by, "
+    "note) "
+    "VALUES ('key', 1, '', '', 'INTENDED', '', '', '', '{at}', 'x', '')",
+    "budget_ledger": "(task, month, run_key, seq, kind, amount, at, by, note) "
+    "VALUES ('t', '2026-01', 'r', 1, 'reserve', 1, '{at}', 'x', '')",
 }
 
 
@@ -195,6 +235,9 @@ def test_evidence_is_append_only(db: Database, table: str, change: str) -> None:
             session.execute(
                 text("INSERT INTO dataset_versions " + ROWS["dataset_versions"].format(at="2026-01-01 00:00:00"))
             )
+        if table == "tuning_events":  # which speaks of a job
+            session.add(intent_row("key"))
+            session.flush()
         session.execute(text(f"INSERT INTO {table} " + ROWS[table].format(at="2026-01-01 00:00:00")))
 
     def forge() -> None:

@@ -133,7 +133,7 @@ def test_a_job_under_way_or_done_is_attached_to(db: Database) -> None:
     assert record_intent(db, "key", task="childcare", backend="local").state == "SUCCEEDED"
 
 
-@pytest.mark.parametrize("end", ["FAILED", "CANCELLED"])
+@pytest.mark.parametrize("end", ["FAILED", "CANCELLED", "EXPIRED"])
 def test_a_job_that_ended_badly_gets_another_attempt(db: Database, end: IntentState) -> None:
     record_intent(db, "key", task="childcare", backend="local")
     mark(db, "key", "RUNNING", handle="jobs/1")

@@ -39,6 +39,7 @@ class JobRequest:
         facts: further labels (a label's rules hold): dataset digest, Dagster run.
         container: for custom jobs: the URI of the trainer's job file.
         container_sha256: its SHA-256; the trainer refuses a job file that was changed.
+        estimate: what later estimates learn from; see `CostEstimate.record`.
     """
 
     request: TuningRequest
@@ -52,6 +53,7 @@ class JobRequest:
     facts: Mapping[str, str] = field(default_factory=dict)
     container: str = ""
     container_sha256: str = ""
+    estimate: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def run_key(self) -> str:

@@ -28,13 +28,20 @@ class CloudClients:
         environ: where stand-ins are looked up; `os.environ` in earnest.
         location: another location than the configuration's, for instance where an endpoint is.
         storage: the client for Cloud Storage; the caller makes it (see `resources/cloud.py`).
+        timeout_s: seconds after which google-genai gives a request up.
 
     Raises:
         StorageError: when the environment points to a stand-in that is not allowed.
     """
 
     def __init__(
-        self, config: CloudConfig, environ: Mapping[str, str], *, location: str = "", storage: Any = None
+        self,
+        config: CloudConfig,
+        environ: Mapping[str, str],
+        *,
+        location: str = "",
+        storage: Any = None,
+        timeout_s: float = REQUEST_TIMEOUT_S,
     ) -> None:
         self.config = config
         self.project = config.project
@@ -42,10 +49,14 @@ class CloudClients:
         self.emulator = vertex_emulator(environ)
         self._environ = environ
         self._storage = storage
+        self._made: dict[str, Any] = {}
+        self._timeout_s = timeout_s
 
     def at(self, location: str) -> CloudClients:
         """Return the clients for another location of the same project."""
-        return CloudClients(self.config, self._environ, location=location, storage=self._storage)
+        return CloudClients(
+            self.config, self._environ, location=location, storage=self._storage, timeout_s=self._timeout_s
+        )
 
     @property
     def storage(self) -> Any:
@@ -65,7 +76,7 @@ class CloudClients:
         from google.genai import types
         from google.oauth2.credentials import Credentials
 
-        options: dict[str, Any] = {"timeout": round(REQUEST_TIMEOUT_S * 1000)}
+        options: dict[str, Any] = {"timeout": round(self._timeout_s * 1000)}
         if self.emulator:
             options["base_url"] = self.emulator
         # genai refuses AnonymousCredentials, so that the stand-in gets a made-up token.
@@ -98,17 +109,18 @@ class CloudClients:
         return aiplatform
 
     def gapic(self, name: str) -> Any:
-        """Return a client of `google.cloud.aiplatform_v1`, such as `EndpointServiceClient`."""
+        """Return a client of `google.cloud.aiplatform_v1`, such as `EndpointServiceClient`; one of each is made."""
         from google.cloud import aiplatform_v1
 
-        host = self.emulator or f"{self.location}-aiplatform.googleapis.com"
-        return _with_credentials(
-            lambda: getattr(aiplatform_v1, name)(
-                transport="rest" if self.emulator else "grpc",
-                credentials=self._anonymous(),
-                client_options={"api_endpoint": host},
+        if name not in self._made:
+            self._made[name] = _with_credentials(
+                lambda: getattr(aiplatform_v1, name)(
+                    transport="rest" if self.emulator else "grpc",
+                    credentials=self._anonymous(),
+                    client_options={"api_endpoint": self.emulator or host_of(self.location)},
+                )
             )
-        )
+        return self._made[name]
 
     @property
     def parent(self) -> str:
@@ -119,6 +131,15 @@ class CloudClients:
         from google.auth.credentials import AnonymousCredentials
 
         return AnonymousCredentials() if self.emulator else None  # type: ignore[no-untyped-call]
+
+
+def host_of(location: str) -> str:
+    """Return Google's host for a location: a region's own, or that of the multi-regions and of `global`."""
+    if location == "global":
+        return "aiplatform.googleapis.com"
+    if location in ("us", "eu"):
+        return f"aiplatform.{location}.rep.googleapis.com"
+    return f"{location}-aiplatform.googleapis.com"
 
 
 def _with_credentials(make: Callable[[], T]) -> T:

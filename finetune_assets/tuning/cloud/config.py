@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 BUCKET_URI = r"^(gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[^\s#?*\[\]]*)?)?$"
 SERVICE_ACCOUNT = r"^([a-z0-9-]+@[a-z0-9.-]+\.iam\.gserviceaccount\.com)?$"
 LABEL_VALUE = r"^[a-z0-9_-]{0,63}$"
+
+
+MediaPlace = Annotated[str, StringConstraints(pattern=r"^gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[^\s#?*\[\]]*)?$")]
 
 
 class _Section(BaseModel):
@@ -83,6 +86,10 @@ class EndpointMachines(_Section):
     first_traffic: int = Field(
         default=10, ge=1, le=100, description="Percent of the traffic that a new release gets until its probes passed."
     )
+    keep_previous: bool = Field(
+        default=False,
+        description="Leave the previous release deployed without traffic, for a quick way back; its machines cost on.",
+    )
     idle_hours: float = Field(
         default=24.0, gt=0.0, le=8760.0, description="Hours without a question after which an endpoint counts as idle."
     )
@@ -111,6 +118,9 @@ class CloudConfig(_Section):
         pattern=BUCKET_URI,
         description="Where datasets and results go: gs://bucket or gs://bucket/prefix. Empty keeps them in this home.",
     )
+    media: tuple[MediaPlace, ...] = Field(
+        default=(), description="Further places (gs://bucket or gs://bucket/prefix) whose files rows may name."
+    )
     serving_location: str = Field(
         default="", description="Region that serves, where it differs; Gemini 3 models are served from us or eu."
     )
@@ -126,8 +136,8 @@ class CloudConfig(_Section):
     )
     inference: Literal["auto", "online", "batch"] = Field(
         default="auto",
-        description="How a candidate is asked when it is judged: online, or by batch prediction. auto: tuned Gemini "
-        "models online, others by batch, so that no endpoint has to be paid for.",
+        description="How a candidate is asked when it is judged: online (Gemini only: other weights are not deployed "
+        "before they were judged), or by batch prediction. auto: Gemini online, open models by batch.",
     )
     deadlines: Deadlines = Field(default_factory=Deadlines, description="How long a job may stay in a phase.")
     polling: Polling = Field(default_factory=Polling, description="How often a job is looked at.")

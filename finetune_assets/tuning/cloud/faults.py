@@ -302,7 +302,7 @@ _RULES: tuple[tuple[str, tuple[int, ...], Callable[[Fault, Action], CloudError]]
     (r"SERVICE_DISABLED|has not been used in project|API .*(is|are) (disabled|not enabled)", (403, 400), _disabled),
     (
         r"CONSUMER_INVALID|USER_PROJECT_DENIED|on resource '?\"?projects/[^/ ]+'? \(or it may not|"
-        r"\bproject\b[^.]*(not found|does not exist|not exist|has been deleted)",
+        r"(?<![\w/-])project\b[^.]*(not found|does not exist|not exist|has been deleted)",
         (403, 404, 400),
         _project,
     ),
