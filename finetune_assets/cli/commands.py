@@ -20,6 +20,8 @@ from finetune_assets.cli.common import EXIT_ERROR, EXIT_GATE, EXIT_STOPPED, AsJs
 from finetune_assets.cli.common import find_task as _task
 from finetune_assets.cli.common import home_folder as _home
 from finetune_assets.cli.data_commands import data
+from finetune_assets.cli.endpoint_commands import endpoints
+from finetune_assets.cli.job_commands import jobs
 from finetune_assets.cli.report_commands import compare, report
 from finetune_assets.cli.suite_commands import suites
 from finetune_assets.cli.taxonomy_commands import taxonomy
@@ -38,6 +40,8 @@ app = typer.Typer(
 app.add_typer(data)
 app.add_typer(taxonomy)
 app.add_typer(suites)
+app.add_typer(jobs)
+app.add_typer(endpoints)
 app.command()(report)
 app.command()(compare)
 

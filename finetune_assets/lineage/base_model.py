@@ -14,7 +14,8 @@ from finetune_assets.evaluation.report.charts import loss_png
 from finetune_assets.lineage import show
 from finetune_assets.lineage.bases import EMBEDDED_STAGE
 from finetune_assets.lineage.runtime import PLATFORM_TASK, StageBook, asset_key, materialized, open_shared
-from finetune_assets.lineage.tuned_adapter import LOCAL_TRAINING, LOSS_CHART
+from finetune_assets.lineage.tuned_adapter import LOCAL_TRAINING
+from finetune_assets.lineage.tuning_request import LOSS_CHART
 from finetune_assets.records.digests import digest_of, digest_of_file
 from finetune_assets.resources.platform import Platform
 from finetune_assets.resources.trainer import Trainer

@@ -15,6 +15,7 @@ from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.task_type import TaskType
 from finetune_assets.serving.engines.weights import weights_digest
 from finetune_assets.storage.namespaces import MAIN
+from finetune_assets.tuning.cloud.catalogue import find_model
 from finetune_assets.tuning.config import TuningConfig
 
 EMBEDDED_STAGE = "embedded_base_model"
@@ -77,8 +78,6 @@ def find_base(task: TaskRun) -> Base:
 
 def provider_base(config: TuningConfig) -> Base:
     """Return the base of managed tuning; its provider renders prompts, from messages as we send them."""
-    from finetune_assets.tuning.cloud.catalogue import find_model
-
     name = find_model(config.base_model).id
     digest = digest_of({"backend": config.backend, "model": name})
     return Base(name, None, digest, f"messages, by {config.backend}")

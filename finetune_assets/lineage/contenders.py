@@ -6,28 +6,36 @@ Answers are artifacts keyed by who answered what, so that the baseline is asked 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finetune_assets.datasets.build import read_examples
 from finetune_assets.evaluation.answer_store import finish_store
 from finetune_assets.evaluation.answers import GivenAnswer, collect_answers
+from finetune_assets.evaluation.baselines import majority_answers
 from finetune_assets.evaluation.endpoint_config import EndpointConfig
 from finetune_assets.evaluation.engine import NOT_FINAL, Completion
 from finetune_assets.evaluation.report.build import Contender as Judged
 from finetune_assets.lineage.bases import Base, find_base
+from finetune_assets.lineage.remote_models import decoding_of, is_remote, remote_engine
 from finetune_assets.lineage.runtime import TaskRun, adapter_stage
+from finetune_assets.lineage.validated_splits import STAGE as SPLITS
 from finetune_assets.records.digests import digest_of, digest_of_text, short
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Example, Message
 from finetune_assets.records.task_type import TaskType
-from finetune_assets.releases.manifest import base_folder, load_manifest
+from finetune_assets.releases.manifest import EndpointReference, base_folder, load_manifest
 from finetune_assets.releases.registry import LiveRelease, Registry, Release
 from finetune_assets.storage.artifacts import Artifact
 
 if TYPE_CHECKING:
+    from finetune_assets.serving.cloud.batch_engine import BatchEngine
+    from finetune_assets.serving.engines.constant import ConstantEngine
     from finetune_assets.serving.engines.local import LocalEngine
     from finetune_assets.serving.engines.patient import PatientEngine
+
+    Elsewhere = PatientEngine | BatchEngine | ConstantEngine
 
 ANSWERS = "answers"
 ANSWERS_FILE = "answers.parquet"
@@ -35,6 +43,11 @@ CODE_VERSION = "2"
 # How much longer than the longest training answer an answer may become, and the least room that it has.
 _ROOM = 1.25
 _LEAST_TOKENS = 64
+# Of English text, to be on the safe side: most tokenizers of today need one for four signs.
+_SIGNS_A_TOKEN = 3
+
+_ASKED_AT_ONCE = 32
+BASE = "base"
 
 Say = Callable[[str], None]
 
@@ -50,6 +63,8 @@ class Contender:
         adapter: the adapter's artifact, None for the untuned base.
         is_live: it is a release that was or is live.
         variant: the tuning variant that made it, "" where there are none.
+        endpoint: where a release is asked whose weights are in the cloud; None for all others.
+        stand_in: who answers in its place; None where it answers itself.
     """
 
     name: str
@@ -58,6 +73,18 @@ class Contender:
     adapter: Artifact | None
     is_live: bool = False
     variant: str = ""
+    endpoint: EndpointReference | None = None
+    stand_in: EndpointConfig | str | None = None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether a provider keeps the model."""
+        return is_remote(self.base)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is asked by other means than by loading it here."""
+        return self.is_remote or self.stand_in is not None
 
     @property
     def shown(self) -> str:
@@ -110,13 +137,33 @@ def find_baseline(task: TaskRun, candidate: Contender) -> Contender:
     registry = Registry(task.database)
     release = _release_to_beat(registry, task.task, candidate.candidate)
     if release is None:
-        return Contender("untuned base", "", candidate.base, None)
+        return _untuned(task, candidate)
     return released(task, release)
+
+
+def _untuned(task: TaskRun, candidate: Contender) -> Contender:
+    """Return the untuned base; where nobody serves it, what YAML names for it, else the commonest answer.
+
+    The weights of an open model are asked after a deployment only, which a baseline is not worth; a contender named
+    `base` under `evaluation.contenders` says where somebody serves it already.
+    """
+    own = Contender("untuned base", "", candidate.base, None, variant=candidate.variant)
+    named = task.config.evaluation.contenders.get(BASE)
+    if named is not None:
+        return replace(own, stand_in=named)
+    if not candidate.is_remote or task.for_variant(candidate.variant).config.tuning.backend == "gemini":
+        return own
+    train = list(read_examples(task.result(SPLITS).path, "train"))
+    return replace(own, name="commonest answer", stand_in=majority_answers(train, train[:1])[0])
 
 
 def released(task: TaskRun, release: Release, name: str = "") -> Contender:
     """Return a release as a contender, its weights and base as its manifest names them."""
     manifest = load_manifest(task.artifacts, release.artifact_key)
+    shown = name or f"live version {release.version}"
+    if manifest.endpoint is not None:
+        kept = Base(manifest.endpoint.base_model, None, "", manifest.chat_template)
+        return Contender(shown, release.candidate, kept, None, is_live=True, endpoint=manifest.endpoint)
     of_base, of_adapter = manifest.local()
     adapter = task.artifacts.open(of_adapter.kind, of_adapter.key)
     base = Base(
@@ -125,7 +172,7 @@ def released(task: TaskRun, release: Release, name: str = "") -> Contender:
         digest=of_base.digest,
         chat_template=manifest.chat_template,
     )
-    return Contender(name or f"live version {release.version}", release.candidate, base, adapter, is_live=True)
+    return Contender(shown, release.candidate, base, adapter, is_live=True)
 
 
 def _release_to_beat(registry: Registry, task: str, candidate: str) -> LiveRelease | None:
@@ -154,8 +201,17 @@ class Room:
 
 def open_room(task: TaskRun, bases: Sequence[Base], train: Sequence[Example], say: Say) -> Room:
     """Return the room in which all contenders are asked alike; the base that needs most tokens decides."""
-    folders = sorted({base.folder for base in bases})
-    return Room(task, task.task_type(), max(answer_room(folder, train) for folder in folders), say)
+    folders = sorted({base.folder for base in bases if not is_remote(base)})
+    rooms = [answer_room(folder, train) for folder in folders]
+    if len(folders) < len(bases):
+        rooms.append(_answer_room_by_length(train))
+    return Room(task, task.task_type(), max(rooms), say)
+
+
+def _answer_room_by_length(train: Sequence[Example]) -> int:
+    """Return how many tokens an answer may have of a model whose tokenizer is not here, by three signs a token."""
+    longest = max((len(example.target) for example in train), default=0)
+    return max(_LEAST_TOKENS, int(longest / _SIGNS_A_TOKEN * _ROOM) + 1)
 
 
 def answer_room(folder: Path, train: Sequence[Example]) -> int:
@@ -190,17 +246,31 @@ def engine_of(room: Room, model: Contender) -> "LocalEngine":
 
 
 @contextmanager
-def _engine(room: Room, model: Contender | Outsider) -> "Iterator[LocalEngine | PatientEngine]":
-    if isinstance(model, Contender):
+def _engine(room: Room, model: Contender | Outsider) -> "Iterator[LocalEngine | Elsewhere]":
+    if isinstance(model, Contender) and not model.is_elsewhere:
         yield engine_of(room, model)
         return
-    from finetune_assets.serving.engines.endpoints import endpoint_engine
-
-    engine = endpoint_engine(model.endpoint, os.environ)
+    engine = _engine_elsewhere(room, model)
     try:
         yield engine
     finally:
         engine.close()
+
+
+def _engine_elsewhere(room: Room, model: Contender | Outsider) -> "Elsewhere":
+    from finetune_assets.serving.engines.constant import ConstantEngine
+    from finetune_assets.serving.engines.endpoints import endpoint_engine
+
+    if isinstance(model, Outsider):
+        return endpoint_engine(model.endpoint, os.environ)
+    if isinstance(model.stand_in, str):
+        return ConstantEngine(model.stand_in)
+    if model.stand_in is not None:
+        return endpoint_engine(model.stand_in, os.environ)
+    if model.endpoint is not None:
+        return endpoint_engine(model.endpoint.config(room.answer_tokens), os.environ)
+    task = room.task.for_variant(model.variant)
+    return remote_engine(task, model.base, model.adapter, model.candidate, room.answer_tokens)
 
 
 def model_key(room: Room, model: Contender | Outsider) -> dict[str, Any]:
@@ -209,6 +279,18 @@ def model_key(room: Room, model: Contender | Outsider) -> dict[str, Any]:
         endpoint = model.endpoint
         asked = {"kind": endpoint.kind, "model": endpoint.model, "place": endpoint.place, **endpoint.decoding()}
         return {"code": CODE_VERSION, "endpoint": asked}
+    if isinstance(model.stand_in, str):
+        return {"code": CODE_VERSION, "constant": digest_of_text(model.stand_in)}
+    if model.stand_in is not None:
+        return model_key(room, Outsider(BASE, model.stand_in))
+    if model.is_remote:
+        task = room.task.for_variant(model.variant)
+        remote = {
+            "base": model.base.name,
+            "candidate": model.candidate,
+            **decoding_of(task, model.base, room.answer_tokens),
+        }
+        return {"code": CODE_VERSION, "remote": remote}
     choices = room.task_type.choices()
     return {
         "code": CODE_VERSION,
@@ -283,7 +365,7 @@ def refuse_unfinished(answers: Sequence[GivenAnswer], model: Contender | Outside
 
 def _collect(
     room: Room,
-    engine: "LocalEngine | PatientEngine | Recorded",
+    engine: "LocalEngine | Elsewhere | Recorded",
     examples: Sequence[Example],
     store: Path,
     model: Contender | Outsider,
@@ -294,5 +376,7 @@ def _collect(
         examples,
         room.task_type,
         store=store,
+        # One batch prediction job answers all questions; every other engine is asked bit by bit, to resume from there.
+        batch_size=None if engine.identity.get("engine") == "vertex_batch" else _ASKED_AT_ONCE,
         on_progress=lambda done, total: room.say(f"{model.name}: {done} of {total} {what} answered"),
     )

@@ -13,8 +13,10 @@ from finetune_assets.lineage import show
 from finetune_assets.lineage.automation import endpoint_condition
 from finetune_assets.lineage.bases import EMBEDDED_STAGE
 from finetune_assets.lineage.checks import Check, Evidence, build_checks
+from finetune_assets.lineage.cloud_release import deployed, reference_of
 from finetune_assets.lineage.contenders import Contender, find_candidate
 from finetune_assets.lineage.judging import REPORT as REPORT_STAGE
+from finetune_assets.lineage.managed_tuning import kept_model_problems
 from finetune_assets.lineage.release_approval import STAGE as APPROVAL
 from finetune_assets.lineage.release_approval import judged
 from finetune_assets.lineage.release_probes import recorded_probes
@@ -90,16 +92,19 @@ def deploy(task: TaskRun, gateways: Gateways) -> tuple[Artifact, LiveRelease, Pr
         else:
             artifact = store_manifest(task.artifacts, manifest_of(task, candidate, release))
             registry.attach_manifest(release.id, artifact.key)
-        evidence = rehearse(task, gateways, release, artifact)
-        if not reused:
-            live = registry.move_pointer(
-                task.task,
-                release.id,
-                expected_seq=live.seq if live else 0,
-                action="deploy",
-                by=_approver(task, candidate),
-                run_id=task.run_id,
-            )
+        if reused:
+            evidence = rehearse(task, gateways, release, artifact)
+        else:
+            with deployed(task.for_variant(candidate.variant), load_manifest(task.artifacts, artifact.key)):
+                evidence = rehearse(task, gateways, release, artifact)
+                live = registry.move_pointer(
+                    task.task,
+                    release.id,
+                    expected_seq=live.seq if live else 0,
+                    action="deploy",
+                    by=_approver(task, candidate),
+                    run_id=task.run_id,
+                )
     if live is None:
         raise FinetuneError("the pointer did not move", where=f"{task.task}/{STAGE}")
     return artifact, live, evidence, reused
@@ -130,17 +135,19 @@ def verified_release(task: TaskRun, candidate: Contender) -> Release:
             expected="an approval of this candidate on this report",
             mend=f"`finetune approve {task.task} {short(candidate.candidate)} --note …`",
         )
-    _refuse_changed_weights(candidate, place)
+    _refuse_changed_weights(task, candidate, place)
     release = Registry(task.database).release(task.task, candidate.candidate)
     if release is None:
         raise FinetuneError("candidate is not registered", where=place, mend="materialize validation_report again")
     return release
 
 
-def _refuse_changed_weights(candidate: Contender, place: str) -> None:
+def _refuse_changed_weights(task: TaskRun, candidate: Contender, place: str) -> None:
     adapter = candidate.adapter
     problems = adapter.verify() if adapter else ["there is no adapter"]
-    if adapter and not problems and adapter_digest(adapter.path) != adapter.manifest["adapter_digest"]:
+    if adapter and not problems and candidate.is_remote:
+        problems = kept_model_problems(task, adapter)
+    elif adapter and not problems and adapter_digest(adapter.path) != adapter.manifest["adapter_digest"]:
         problems = ["the adapter's digest is not the one that was judged"]
     if problems:
         raise FinetuneError(
@@ -156,26 +163,37 @@ def manifest_of(task: TaskRun, candidate: Contender, release: Release) -> Releas
     adapter = candidate.adapter
     if adapter is None:
         raise FinetuneError("a release needs an adapter", where=f"{task.task}/{STAGE}")
-    embedded = task.for_variant(candidate.variant).config.tuning.is_embedded
     return ReleaseManifest(
         task=task.task,
         candidate=candidate.candidate,
         task_type=task.task_type().manifest(),
         template_hash=adapter.manifest["template_hash"],
         chat_template=candidate.base.chat_template,
-        base=BaseReference(
+        **_weights_of(task.for_variant(candidate.variant), candidate, adapter),
+        report_key=release.report_key,
+        report_digest=release.report_digest,
+        max_new_tokens=task.result(REPORT_STAGE).manifest["answer_tokens"],
+        probes=tuple(recorded_probes(task, candidate)),
+    )
+
+
+def _weights_of(task: TaskRun, candidate: Contender, adapter: Artifact) -> dict[str, Any]:
+    """Return the part of the manifest that says whose weights answer, and where they are."""
+    if candidate.is_remote:
+        # A remote model does not repeat itself to the letter: labels have to agree, free answers to be valid.
+        labelled = task.task_type().choices() is not None
+        return {"endpoint": reference_of(task, candidate), "probe_rule": "label" if labelled else "valid"}
+    embedded = task.config.tuning.is_embedded
+    return {
+        "base": BaseReference(
             name=candidate.base.name,
             digest=candidate.base.digest,
             artifact_kind=EMBEDDED_STAGE if embedded else "",
             artifact_key=candidate.base.folder.name if embedded else "",
             folder=str(candidate.base.folder),
         ),
-        adapter=AdapterReference(kind=adapter.kind, key=adapter.key, digest=adapter.manifest["adapter_digest"]),
-        report_key=release.report_key,
-        report_digest=release.report_digest,
-        max_new_tokens=task.result(REPORT_STAGE).manifest["answer_tokens"],
-        probes=tuple(recorded_probes(task, candidate)),
-    )
+        "adapter": AdapterReference(kind=adapter.kind, key=adapter.key, digest=adapter.manifest["adapter_digest"]),
+    }
 
 
 def rehearse(task: TaskRun, gateways: Gateways, release: Release, artifact: Artifact) -> ProbeEvidence:

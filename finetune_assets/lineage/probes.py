@@ -16,8 +16,8 @@ _BATCH = 32
 def forgetting(room: Room, candidate: Contender, baseline: Contender) -> Forgetting | None:
     """Return what the probes show, None where YAML asks for none."""
     rule = room.task.config.evaluation.forgetting
-    if rule is None:
-        return None
+    if rule is None or candidate.is_elsewhere or baseline.is_elsewhere:
+        return None  # a provider gives no likelihoods; the gate says so
     probes = read_probes(room.task.folder / rule.probes) if rule.probes else shipped_probes()
     room.say(f"{len(probes)} general probes: scoring the {candidate.name} and the {baseline.name}")
     ours, theirs = (_costs(room, model, probes) for model in (candidate, baseline))

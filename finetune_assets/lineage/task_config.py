@@ -92,6 +92,8 @@ class TaskConfig(BaseModel):
         missing = [name for name in ("project", "bucket") if not getattr(self.cloud, name)]
         if backends and missing:
             raise ValueError(f"tuning.backend {', '.join(backends)} needs cloud.{' and cloud.'.join(missing)}")
+        if "open_model" in backends and self.cloud.inference == "online":
+            raise ValueError("cloud.inference: open models are judged by batch prediction; take auto or batch")
         return self
 
     def type_section(self) -> BaseModel:

@@ -36,6 +36,8 @@ def tokenizer_at_hand(task: TaskRun) -> str:
 def _base_folder(task: TaskRun) -> Path | None:
     """Return the folder of the task's base model, None where it is not on this machine."""
     config = task.config.tuning
+    if config.is_managed:
+        return None  # its provider keeps the tokenizer, too
     if config.is_embedded:
         return _embedded_folder(task)
     folder = (task.folder / config.base_model).resolve()

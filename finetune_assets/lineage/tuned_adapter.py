@@ -12,28 +12,35 @@ from typing import Any
 
 import dagster as dg
 
-from finetune_assets.evaluation.report.charts import loss_png
 from finetune_assets.lineage import show
 from finetune_assets.lineage.bases import Base, find_base
 from finetune_assets.lineage.checks import Check, Evidence, build_checks
+from finetune_assets.lineage.container_tuning import trained_where, tune_in_container
+from finetune_assets.lineage.managed_evidence import (
+    describe_managed,
+    every_row_was_learned,
+    job_history,
+    model_is_kept,
+)
+from finetune_assets.lineage.managed_tuning import tune_managed
 from finetune_assets.lineage.runtime import TaskRun, adapter_stage, asset_key, materialized, open_task
 from finetune_assets.lineage.task_config import TaskSpec
+from finetune_assets.lineage.tuning_request import ADAPTER, LOSS_CHART, keep_adapter, request_of
 from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
 from finetune_assets.records.digests import short
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.resources.platform import Platform, RunOptions
 from finetune_assets.resources.trainer import Trainer
 from finetune_assets.storage.artifacts import Artifact
-from finetune_assets.storage.files import read_json, write_atomic, write_json_atomic
+from finetune_assets.storage.files import read_json, write_json_atomic
 from finetune_assets.storage.intents import mark, record_intent
 from finetune_assets.storage.leases import lease
 from finetune_assets.training.digest import adapter_digest
 from finetune_assets.tuning.local import plan_adapter
 from finetune_assets.tuning.request import TuningRequest
 
-STAGE = "tuned_adapter"
+STAGE = ADAPTER
 CODE_VERSION = "1"
-LOSS_CHART = "loss.png"
 # One local training at a time: two would share the cores and the memory. A lease and no Dagster pool, because a pool's
 # slot outlives a killed run, and the next run then waits for it forever.
 LOCAL_TRAINING = "local-training"
@@ -66,32 +73,37 @@ def build_asset(spec: TaskSpec, shared_deps: list[dg.AssetKey], variant: str = "
         options: RunOptions,
         trainer: Trainer,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        task = open_task(context, spec, platform, options).for_variant(variant)
-        artifact, reused = tune(task, context, trainer)
+        task = open_task(context, spec, platform, options)
+        artifact, reused = tune(task, context, trainer, variant)
         task.record(adapter_stage(variant), artifact, reused=reused)
-        return materialized(artifact, reused=reused, namespace=task.namespace, metadata=describe(artifact))
+        return materialized(
+            artifact, reused=reused, namespace=task.namespace, metadata=describe(artifact) | job_history(task, artifact)
+        )
 
     return tuned_adapter
 
 
-def request_of(task: TaskRun, base: Base) -> TuningRequest:
-    """Return everything that decides this task's adapter."""
-    uploaded = task.result(UPLOADED)
-    files = uploaded.manifest["files"]
-    validation = files["chat/validation.jsonl"]
-    return TuningRequest(
-        task=task.task,
-        dataset_digest=uploaded.digest,
-        train_digest=files["chat/train.jsonl"]["sha256"],
-        validation_digest=validation["sha256"] if validation["bytes"] else None,
-        base_digest=base.digest,
-        template_hash=base.template_hash(task.task_type()),
-        config=task.config.tuning,
-    )
+def tune(
+    whole: TaskRun, context: dg.AssetExecutionContext, trainer: Trainer, variant: str = ""
+) -> tuple[Artifact, bool]:
+    """Make the adapter of the task's request where its backend makes it, or take over an equal one.
+
+    Args:
+        whole: the task with all its variants.
+        context: the asset's context.
+        trainer: runs the local trainer.
+        variant: the variant to tune, "" where there are none.
+    """
+    task = whole.for_variant(variant)
+    if task.config.tuning.is_managed:
+        return tune_managed(whole, context, variant)
+    if task.config.tuning.is_cloud:
+        return tune_in_container(task, context, variant)
+    return tune_here(task, context, trainer)
 
 
-def tune(task: TaskRun, context: dg.AssetExecutionContext, trainer: Trainer) -> tuple[Artifact, bool]:
-    """Train the adapter of the task's request, or take over the one that the same request gave before."""
+def tune_here(task: TaskRun, context: dg.AssetExecutionContext, trainer: Trainer) -> tuple[Artifact, bool]:
+    """Train the adapter on this machine, or take over the one that the same request gave before."""
     base = find_base(task)
     request = request_of(task, base)
     key = request.request_key
@@ -113,7 +125,7 @@ def tune(task: TaskRun, context: dg.AssetExecutionContext, trainer: Trainer) -> 
         except FinetuneError as problem:
             mark(task.database, key, state="FAILED", error=str(problem))
             raise
-        artifact = _keep(task, base, request, work / "out")
+        artifact = keep_adapter(task, base, request, work / "out")
         mark(task.database, key, state="SUCCEEDED", handle=artifact.key)
         shutil.rmtree(work)
         return artifact, False
@@ -138,30 +150,10 @@ def _write_job(work: Path, base: Base, request: TuningRequest, uploaded: Artifac
     return job
 
 
-def _keep(task: TaskRun, base: Base, request: TuningRequest, out: Path) -> Artifact:
-    digest = adapter_digest(out)
-    with task.artifacts.create(STAGE, request.request_key) as staging:
-        for path in sorted(out.iterdir()):
-            if path.is_file():
-                shutil.copyfile(path, staging.path / path.name)
-        training = read_json(out / "training.json")
-        write_atomic(staging.path / LOSS_CHART, loss_png(training["loss"]))
-        return staging.commit(
-            {
-                "task": task.task,
-                "request": request.model_dump(mode="json"),
-                "base": {"name": base.name, "digest": base.digest},
-                "adapter_digest": digest,
-                "template_hash": request.template_hash,
-            },
-            identity={"adapter": digest},
-            # The adapter's own digest leaves out paths and versions that peft writes beside the tensors.
-            outside_digest=[path.name for path in staging.path.iterdir()],
-        )
-
-
 def describe(artifact: Artifact) -> dict[str, Any]:
     """Return the metadata that a person wants to see."""
+    if "managed" in artifact.manifest:
+        return describe_managed(artifact)
     training = read_json(artifact.file("training.json"))
     plain = {
         name: value
@@ -176,11 +168,14 @@ def describe(artifact: Artifact) -> dict[str, Any]:
         **{f"training/{name}": value for name, value in plain.items()},
         "settings": dg.MetadataValue.json(artifact.manifest["request"]["config"]),
         "versions": dg.MetadataValue.json(training.get("versions", {})),
+        **trained_where(artifact),
     }
 
 
 def _artifact_loadable(task: TaskRun, artifact: Artifact) -> Evidence:
     """Read every tensor, compare the digest and hold the shapes against the configuration."""
+    if "managed" in artifact.manifest:
+        return model_is_kept(task, artifact)
     from safetensors.numpy import load_file
 
     problems = artifact.verify()
@@ -210,6 +205,8 @@ def _finite(tensor: Any) -> bool:
 
 def _loss_falls(task: TaskRun, artifact: Artifact) -> Evidence:
     losses = [value for _, value in read_json(artifact.file("training.json"))["loss"]]
+    if not losses:
+        return Evidence(passed=True, summary="does not apply: the provider gives no losses")
     tenth = max(1, len(losses) // 10)
     start, end = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
     return Evidence(
@@ -221,10 +218,13 @@ def _loss_falls(task: TaskRun, artifact: Artifact) -> Evidence:
 
 def build_asset_checks(spec: TaskSpec, variant: str = "") -> dg.AssetChecksDefinition:
     """Return the checks of one task's adapter, or of one variant's."""
+    managed = spec.config.tuning.by_variant()[variant].is_managed
+    learned = Check("rows_learned", "The provider learned from every row, uncut.", every_row_was_learned)
     return build_checks(
         spec,
         adapter_stage(variant),
         [
+            *([learned] if managed else []),
             Check(
                 "artifact_loadable",
                 "Every tensor reads back, is finite and fits the configuration.",

@@ -1,6 +1,7 @@
-"""uploaded_dataset: the rendered rows a tuning backend reads, copied to the object store and verified.
+"""uploaded_dataset: the rendered rows a tuning backend reads, in the object store, named by content and verified.
 
-The test split never leaves: a backend has no use for it, and a copy is a leak waiting.
+They lie in the home's own store and, where `cloud.bucket` names one, in Cloud Storage too. The test split never leaves:
+a backend has no use for it, and a copy is a leak waiting.
 """
 
 import shutil
@@ -11,12 +12,14 @@ import dagster as dg
 from finetune_assets.datasets.rendered import rendered_files
 from finetune_assets.lineage import show
 from finetune_assets.lineage.checks import Check, Evidence, build_checks
+from finetune_assets.lineage.cloud import open_store
 from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.lineage.validated_splits import STAGE as SPLITS
 from finetune_assets.records.digests import digest_of
 from finetune_assets.resources.platform import Platform, RunOptions
 from finetune_assets.storage.artifacts import Artifact
+from finetune_assets.storage.gcs.store import RemoteArtifact
 
 STAGE = "uploaded_dataset"
 CODE_VERSION = "1"
@@ -40,8 +43,9 @@ def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         task = open_task(context, spec, platform, options)
         artifact, reused = upload(task)
+        remote = publish(task, artifact)
         task.record(STAGE, artifact, reused=reused)
-        return materialized(artifact, reused=reused, namespace=task.namespace, metadata=describe(artifact))
+        return materialized(artifact, reused=reused, namespace=task.namespace, metadata=describe(artifact, remote))
 
     return uploaded_dataset
 
@@ -63,15 +67,34 @@ def upload(task: TaskRun) -> tuple[Artifact, bool]:
         return staging.commit({"task": task.task, "expected": content}), False
 
 
-def describe(artifact: Artifact) -> dict[str, Any]:
+def publish(task: TaskRun, artifact: Artifact) -> RemoteArtifact | None:
+    """Bring the rows to the bucket that YAML names, once; None where it names none.
+
+    Beside them stands an index of the dataset's versions for people who look into the bucket.
+    """
+    if not task.config.cloud.bucket:
+        return None
+    store = open_store(task)
+    remote = store.publish(artifact)
+    if not task.is_experiment:
+        store.index(f"{task.task}/{artifact.digest[:12]}", remote)
+    return remote
+
+
+def describe(artifact: Artifact, remote: RemoteArtifact | None = None) -> dict[str, Any]:
     """Return the metadata that a person wants to see."""
     files = artifact.manifest["files"]
     rows = [
-        {"file": name, "bytes": facts["bytes"], "sha256": facts["sha256"][:12], "uri": artifact.file(name).as_uri()}
+        {
+            "file": name,
+            "bytes": facts["bytes"],
+            "sha256": facts["sha256"][:12],
+            "uri": remote.uri_of(name) if remote else artifact.file(name).as_uri(),
+        }
         for name, facts in sorted(files.items())
     ]
     return {
-        "dagster/uri": artifact.path.as_uri(),
+        "dagster/uri": str(remote.uri) if remote else artifact.path.as_uri(),
         "bytes": sum(facts["bytes"] for facts in files.values()),
         "files": show.table(rows),
     }
@@ -85,9 +108,14 @@ def _checksum_matches(task: TaskRun, artifact: Artifact) -> Evidence:
             problems.append(f"{name}: changed between the splits and the upload")
         if splits.manifest["files"][name]["sha256"] != expected:
             problems.append(f"{name}: not the file of the validated splits")
+    where = ""
+    if task.config.cloud.bucket:
+        remote = open_store(task).open(STAGE, artifact.key)
+        problems += [f"{remote.uri}: {problem}" for problem in remote.verify()]
+        where = " here and in Cloud Storage"
     return Evidence(
         passed=not problems,
-        summary=f"{len(artifact.manifest['expected'])} files read back and compared, {len(problems)} differ",
+        summary=f"{len(artifact.manifest['expected'])} files read back and compared{where}, {len(problems)} differ",
         numbers={"files_that_differ": len(problems)},
         rows=[{"problem": problem} for problem in problems],
     )

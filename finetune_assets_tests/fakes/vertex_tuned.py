@@ -30,6 +30,12 @@ STATS_KEYS = {
 SPECS = ("supervisedTuningSpec", "preferenceOptimizationSpec", "distillationSpec")
 
 
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
 def spec_of(body: Json) -> Json:
     """Return the tuning spec of a job, whichever method it has."""
     found: Json = next(body[key] for key in SPECS if key in body)
@@ -229,7 +235,8 @@ def write_weights(app: App, it: Resource, folder: str) -> None:
         files = {"adapter_model.safetensors": save(tensors, metadata={"format": "pt"})}
         config = {"peft_type": "LORA", "base_model_name_or_path": base, "r": rank, "lora_alpha": 2 * rank}
         files["adapter_config.json"] = _json({**config, "target_modules": ["q_proj"], "task_type": "CAUSAL_LM"})
-    files["tokenizer_config.json"] = _json({"tokenizer_class": "PreTrainedTokenizerFast"})
+    template = {"chat_template": CHATML, "eos_token": "<|im_end|>"}
+    files["tokenizer_config.json"] = _json({"tokenizer_class": "PreTrainedTokenizerFast", **template})
     agent = agent_of(it) if "quota_class" in it.private else f"service-{PROJECT_NUMBER}@gcp-sa-aiplatform"
     for name, data in files.items():
         app.gcs.write(f"{folder.rstrip('/')}/{name}", data, agent)

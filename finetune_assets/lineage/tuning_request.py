@@ -1,0 +1,68 @@
+"""What an adapter is asked for by, and how one with weights is kept; shared by every way to tune."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from finetune_assets.evaluation.report.charts import loss_png
+from finetune_assets.lineage.bases import Base
+from finetune_assets.lineage.runtime import TaskRun
+from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
+from finetune_assets.storage.artifacts import Artifact
+from finetune_assets.storage.files import read_json, write_atomic
+from finetune_assets.training.digest import adapter_digest
+from finetune_assets.tuning.request import TuningRequest
+
+ADAPTER = "tuned_adapter"
+LOSS_CHART = "loss.png"
+
+
+def request_of(task: TaskRun, base: Base) -> TuningRequest:
+    """Return everything that decides this task's adapter."""
+    uploaded = task.result(UPLOADED)
+    files = uploaded.manifest["files"]
+    form = task.config.tuning.rows_format
+    validation = files[f"{form}/validation.jsonl"]
+    return TuningRequest(
+        task=task.task,
+        dataset_digest=uploaded.digest,
+        train_digest=files[f"{form}/train.jsonl"]["sha256"],
+        validation_digest=validation["sha256"] if validation["bytes"] else None,
+        base_digest=base.digest,
+        template_hash=base.template_hash(task.task_type()),
+        config=task.config.tuning,
+    )
+
+
+def keep_adapter(
+    task: TaskRun, base: Base, request: TuningRequest, out: Path, more: dict[str, Any] | None = None
+) -> Artifact:
+    """Keep what a trainer left as the request's artifact.
+
+    Args:
+        task: the task.
+        base: what was tuned.
+        request: what was asked for.
+        out: the trainer's folder.
+        more: what else the manifest says; no part of the identity.
+    """
+    digest = adapter_digest(out)
+    with task.artifacts.create(ADAPTER, request.request_key) as staging:
+        for path in sorted(out.iterdir()):
+            if path.is_file():
+                shutil.copyfile(path, staging.path / path.name)
+        training = read_json(out / "training.json")
+        write_atomic(staging.path / LOSS_CHART, loss_png(training["loss"]))
+        return staging.commit(
+            {
+                "task": task.task,
+                "request": request.model_dump(mode="json"),
+                "base": {"name": base.name, "digest": base.digest},
+                "adapter_digest": digest,
+                "template_hash": request.template_hash,
+                **(more or {}),
+            },
+            identity={"adapter": digest},
+            # The adapter's own digest leaves out paths and versions that peft writes beside the tensors.
+            outside_digest=[path.name for path in staging.path.iterdir()],
+        )
