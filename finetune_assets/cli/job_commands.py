@@ -111,9 +111,11 @@ def show(key: Key, as_json: AsJson = False) -> None:
 @jobs.command()
 def cancel(key: Key) -> None:
     """Ask the provider to end a job. What it did until then may be billed."""
-    from finetune_assets.lineage.cloud_sweep import cancel_job
+    from finetune_assets.lineage.cloud_sweep import backend_for, known_job
+    from finetune_assets.tuning.backends.cancelling import cancel_job
 
-    intent = cancel_job(_database(), key, by=getpass.getuser())
+    db = _database()
+    intent = cancel_job(db, backend_for(known_job(db, key)), key, by=getpass.getuser())
     out.print(f"{key}: {intent.state} {intent.phase}".rstrip())
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import dagster as dg
 
 from finetune_assets.lineage.runtime import TaskRun
-from finetune_assets.storage.intents import mark, request_cancel
+from finetune_assets.storage.intents import mark
 from finetune_assets.storage.ledger import Reservation
+from finetune_assets.tuning.backends.cancelling import cancel_job
 from finetune_assets.tuning.backends.patience import Waiter
 from finetune_assets.tuning.backends.protocol import Backend, JobRequest, JobResult, JobStatus
 from finetune_assets.tuning.backends.submission import Booking, retry_words, submit_once
@@ -51,8 +52,7 @@ def finish(
     except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
         # The interrupt comes between two lines; whether a person asked for it stands in Dagster's records.
         if _is_cancelled(context):
-            request_cancel(task.database, key, by=f"run {task.run_id}, cancelled in Dagster")
-            backend.cancel(status.handle)
+            cancel_job(task.database, backend, key, by=f"run {task.run_id}, cancelled in Dagster")
             context.log.info(f"asked the provider to cancel {status.handle}")
         else:
             context.log.info(f"left {status.handle} to its provider: run again to attach, or `finetune jobs cancel`")

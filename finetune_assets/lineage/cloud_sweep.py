@@ -14,9 +14,8 @@ from finetune_assets.resources.cloud import storage_client
 from finetune_assets.serving.cloud.endpoint_state import EndpointState, Idle, idle
 from finetune_assets.serving.cloud.endpoints import list_endpoints, undeploy
 from finetune_assets.storage.database import Database
-from finetune_assets.storage.intents import Intent, find_intent, request_cancel
+from finetune_assets.storage.intents import Intent, find_intent
 from finetune_assets.tuning.backends.protocol import Backend
-from finetune_assets.tuning.backends.recording import record_status
 from finetune_assets.tuning.backends.registry import CLOUD_BACKENDS, backend_of
 from finetune_assets.tuning.backends.sweep import SweepReport, sweep
 from finetune_assets.tuning.cloud.clients import CloudClients
@@ -69,21 +68,6 @@ def known_job(db: Database, key: str) -> Intent:
     if intent is None:
         raise FinetuneError("no such job", found=key, mend="`finetune jobs list` shows the keys")
     return intent
-
-
-def cancel_job(db: Database, key: str, by: str) -> Intent:
-    """Ask a provider to end a job; written down first, so that a sweep asks again where this process dies.
-
-    Raises:
-        FinetuneError: for an unknown or a local job.
-    """
-    intent = known_job(db, key)
-    backend = backend_for(intent)
-    request_cancel(db, key, by=by)
-    if intent.handle:
-        backend.cancel(intent.handle)
-        return record_status(db, key, backend.status(intent.handle), by=by, note="cancelled by a person")
-    return known_job(db, key)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from finetune_assets.lineage.tuning_request import ADAPTER, keep_adapter, reques
 from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
 from finetune_assets.records.digests import digest_of_file
 from finetune_assets.records.errors import FinetuneError
+from finetune_assets.resources.job_messages import job_messages
 from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.gcs.calls import GcsUri
 from finetune_assets.storage.gcs.downloads import Downloader
@@ -34,12 +35,27 @@ from finetune_assets.tuning.container_job import (
     ContainerJob,
     ContainerResult,
     HubBase,
+    PipesPlace,
     RemoteFile,
     StoredBase,
 )
 from finetune_assets.tuning.request import TuningRequest
 
 JOB_KIND = "container_job"
+MESSAGES = "pipes"
+# The container speaks to whichever run listens; what a run would tell it is not needed.
+_NO_RUN: dict[str, Any] = {
+    "asset_keys": None,
+    "code_version_by_asset_key": None,
+    "provenance_by_asset_key": None,
+    "partition_key": None,
+    "partition_key_range": None,
+    "partition_time_window": None,
+    "run_id": "",
+    "job_name": None,
+    "retry_number": 0,
+    "extras": {},
+}
 _WAIT_FOR_TWIN_S = 6 * 3600.0
 _COMMIT_DIGITS = 40
 
@@ -63,11 +79,13 @@ def tune_in_container(task: TaskRun, context: dg.AssetExecutionContext, variant:
             context.log.info(line)
         refuse_missing_image(task)
         plan.require()
-        order = order_of(task, base, request, store, plan.job.output_uri)
+        messages = f"{store.root.name}/{MESSAGES}/{plan.job.run_key}".lstrip("/")
+        order = order_of(task, base, request, store, plan.job.output_uri, messages)
         placed = store.put_once(f"{JOB_KIND}/{order.sha256[:20]}/{JOB_FILE}", order.to_json().encode())
         job = plan.with_container(str(placed.uri), order.sha256)
         status = submit(task, context, backend, job, plan.reservation)
-        status, result = finish(task, context, backend, job, status)
+        with job_messages(context, store.client, store.root.bucket, messages):
+            status, result = finish(task, context, backend, job, status)
         settle(task, job, tokens=result.billable_tokens, cost=plan.actual_micros(result, status))
         managed = {
             "backend": "custom_job",
@@ -80,8 +98,13 @@ def tune_in_container(task: TaskRun, context: dg.AssetExecutionContext, variant:
             return keep_adapter(task, base, request, Path(folder), {"trained_by": managed}), False
 
 
-def order_of(task: TaskRun, base: Base, request: TuningRequest, store: GcsStore, output: str) -> ContainerJob:
-    """Return the container's job file; the base's files are in the bucket, or at the hub, when this returns."""
+def order_of(
+    task: TaskRun, base: Base, request: TuningRequest, store: GcsStore, output: str, messages: str
+) -> ContainerJob:
+    """Return the container's job file; the base's files are in the bucket, or at the hub, when this returns.
+
+    It names no run, so that the same job gives the same bytes whichever run submits it.
+    """
     uploaded = task.result(UPLOADED)
 
     def remote(name: str) -> RemoteFile:
@@ -95,6 +118,7 @@ def order_of(task: TaskRun, base: Base, request: TuningRequest, store: GcsStore,
         base=_base_of(task, base, store),
         chat_template=base.chat_template,
         output=output,
+        pipes=PipesPlace(context={"data": _NO_RUN}, messages={"bucket": store.root.bucket, "key_prefix": messages}),
     )
 
 
