@@ -78,6 +78,52 @@ def show(task: TaskName, endpoint: Annotated[str, _NAME], as_json: AsJson = Fals
         out.print(f"{name:>14}  {value}", soft_wrap=True, markup=False)
 
 
+Variant = Annotated[str, typer.Option("--variant", help="The tuning variant, where there are several.")]
+
+
+@endpoints.command()
+def options(task: TaskName, variant: Variant = "") -> None:
+    """Show the machines that Model Garden recommends for a tuned open model's weights; nothing is deployed."""
+    from finetune_assets.serving.cloud.model_garden import list_deploy_options
+
+    _, clients, weights, _ = _weights(task, variant)
+    out.print(list_deploy_options(clients, weights), markup=False)
+
+
+@endpoints.command("try")
+def try_out(task: TaskName, variant: Variant = "") -> None:
+    """Deploy a tuned open model by Model Garden to an endpoint of its own, to try it out; no release, no traffic split.
+
+    Its machines cost money until `finetune endpoints delete` takes them away.
+    """
+    from finetune_assets.serving.cloud.endpoints import claim
+    from finetune_assets.serving.cloud.model_garden import deploy_weights, garden_name
+
+    run, clients, weights, candidate = _weights(task, variant)
+    state = deploy_weights(
+        clients, weights, name=garden_name(task, candidate), machines=run.config.cloud.endpoint,
+    )  # fmt: skip
+    claim(clients, state.name, task)
+    out.print(f"{state.name} answers; it costs until `finetune endpoints delete {task} {state.name.split('/')[-1]}`")
+
+
+def _weights(task: str, variant: str) -> "tuple[TaskRun, CloudClients, str, str]":
+    """Return the weights of a task's newest open model in the bucket, and whose they are."""
+    from finetune_assets.lineage.contenders import find_candidate
+
+    run, clients = _open(task)
+    found = find_candidate(run, variant)
+    managed = found.adapter.manifest.get("managed", {}) if found.adapter else {}
+    if not managed.get("weights_uri"):
+        raise FinetuneError(
+            "there are no weights in a bucket",
+            where=f"{task}/tuned_adapter",
+            found=str(managed.get("backend", "an adapter of this machine")),
+            expected="a model tuned by backend open_model",
+        )
+    return run, clients, managed["weights_uri"], found.candidate
+
+
 @endpoints.command()
 def undeploy(
     task: TaskName,

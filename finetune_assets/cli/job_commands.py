@@ -68,7 +68,9 @@ def list_jobs(
     if as_json:
         print_json([_facts(intent) for intent in found])
         return
-    table = Table(*_COLUMNS)
+    table = Table()
+    for name in _COLUMNS:
+        table.add_column(name, no_wrap=name == "key")
     for intent in found:
         name = f"{intent.task}/{intent.variant}" if intent.variant else intent.task
         table.add_row(

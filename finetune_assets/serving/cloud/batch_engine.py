@@ -94,6 +94,7 @@ class BatchEngine:
         self._on_job = on_job
         self._patience = patience or Patience(first_s=15.0, deadline_s=_DAY_S)
         self._storage = storage_patience or StoragePatience()
+        self._asked_for = ""
         self._under_way: BatchJob | None = None
         if config.kind == "vertex_endpoint" and not chat_template:
             raise FinetuneError(
@@ -127,8 +128,13 @@ class BatchEngine:
 
     def cancel(self) -> None:
         """Ask for the end of the job that is under way, for a user who does not want it any more."""
-        if self._under_way is not None:
-            cancel(self._service(), self._under_way.name)
+        if not self._asked_for:
+            return
+        service = self._service()
+        # Whoever is stopped between the request and its answer does not know the job's name yet.
+        jobs = [self._under_way] if self._under_way else find_jobs(service, self._asked_for, self._patience)
+        for job in jobs:
+            cancel(service, job.name)
 
     def complete(self, batch: Sequence[Sequence[Message]]) -> list[Completion]:
         """Answer conversations by one job; see `evaluation.engine.Engine`.
@@ -165,6 +171,7 @@ class BatchEngine:
             source = self._folder.child("questions", f"{key}.jsonl")
             Uploader(self._clients.storage, patience=self._storage).put_once(source, content)
             request = BatchRequest(name, self._config.model, str(source), str(target), self._labels)
+            self._asked_for, self._under_way = name, None
             self._under_way = submit(service, request, self._patience)
             if self._on_job is not None:
                 self._on_job(self._under_way.name)

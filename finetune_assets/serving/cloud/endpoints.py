@@ -178,6 +178,28 @@ def undeploy(
         turns.rest(problem, least_s=patience.visibility_s)
 
 
+def claim(clients: CloudClients, endpoint: str, task: str, *, patience: Patience | None = None) -> EndpointState:
+    """Label an endpoint as a task's, so that it is listed and looked after; one that others made has no labels.
+
+    Returns:
+        The endpoint as read afterwards.
+    """
+    from google.cloud import aiplatform_v1
+
+    patience = patience or Patience()
+    client = clients.gapic("EndpointServiceClient")
+    seen = show(clients, endpoint, patience=patience)
+    wanted = {**clients.config.labels, **seen.labels, OWNER_LABEL: OWNER, TASK_LABEL: endpoint_id_of(task)}
+    change = aiplatform_v1.Endpoint(name=endpoint, display_name=seen.display_name, labels=wanted)
+    read(
+        "an endpoint was not labelled",
+        endpoint,
+        lambda: client.update_endpoint(endpoint=change, update_mask={"paths": ["labels"]}, timeout=60.0),
+        patience,
+    )
+    return show(clients, endpoint, patience=patience)
+
+
 def roll_back(
     clients: CloudClients, endpoint: str, *, to: str, away: str = "", patience: Patience | None = None
 ) -> EndpointState:

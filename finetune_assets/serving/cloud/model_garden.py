@@ -13,7 +13,7 @@ from typing import Any
 from finetune_assets.serving.cloud.calls import UNCLEAR, Patience, late, once, read
 from finetune_assets.serving.cloud.endpoint_state import EndpointState, state_of
 from finetune_assets.serving.cloud.operations import NoteOperation, forget
-from finetune_assets.tuning.cloud.clients import REQUEST_TIMEOUT_S, CloudClients
+from finetune_assets.tuning.cloud.clients import REQUEST_TIMEOUT_S, CloudClients, knowing_it_is_experimental
 from finetune_assets.tuning.cloud.config import EndpointMachines
 from finetune_assets.tuning.cloud.errors import AmbiguousError, JobFailedError, MissingError, RejectedError
 
@@ -195,4 +195,5 @@ def _garden(clients: CloudClients) -> Any:
         credentials=credentials,
         http_options=types.HttpOptions(**options),
     )
-    return client.model_garden
+    with knowing_it_is_experimental():
+        return client.model_garden

@@ -66,32 +66,13 @@ class CustomJobBackend:
             AmbiguousError: when it may or may not exist now.
             CloudError: when it was refused; nothing exists then.
         """
-        settings = _settings(request)
+        about, schedule = custom_job_of(request), schedule_of(request)
         with Explained(self._action("the custom job was not submitted", request)):
             aiplatform = self._clients.aiplatform()
-            job = aiplatform.CustomJob(
-                display_name=request.display_name,
-                worker_pool_specs=worker_pools(request, settings),
-                base_output_dir=request.output_uri,
-                staging_bucket="/".join(request.output_uri.split("/")[:3]),
-                labels=request.labels(),
-                encryption_spec_key_name=request.cloud.kms_key or None,
-                project=self._clients.project,
-                location=self._clients.location,
-            )
-            strategies = aiplatform.compat.types.custom_job.Scheduling.Strategy
+            job = aiplatform.CustomJob(**about, project=self._clients.project, location=self._clients.location)
+            strategy = aiplatform.compat.types.custom_job.Scheduling.Strategy[schedule.pop("scheduling_strategy")]
         with Explained(self._action("the custom job was not submitted", request, creates=True)):
-            job.submit(
-                service_account=request.cloud.service_account or None,
-                network=settings.network or None,
-                timeout=round(settings.max_hours * _HOUR),
-                restart_job_on_worker_restart=settings.restart,
-                disable_retries=False,
-                scheduling_strategy=strategies.SPOT if settings.spot else strategies.STANDARD,
-                max_wait_duration=round(settings.max_wait_hours * _HOUR) if settings.spot else None,
-                create_request_timeout=REQUEST_TIMEOUT_S,
-                enable_web_access=False,
-            )
+            job.submit(**schedule, scheduling_strategy=strategy, create_request_timeout=REQUEST_TIMEOUT_S)
         return custom_status(job.gca_resource)
 
     def status(self, handle: str) -> JobStatus:
@@ -178,6 +159,38 @@ class CustomJobBackend:
             data=request.train_uri,
             agent=AGENT,
         )
+
+
+def custom_job_of(request: JobRequest) -> dict[str, Any]:
+    """Return what `aiplatform.CustomJob` is made of, apart from project and location.
+
+    Raises:
+        RejectedError: for a machine that does not exist, or a missing image, job file or folder.
+    """
+    settings = _settings(request)
+    return {
+        "display_name": request.display_name,
+        "worker_pool_specs": worker_pools(request, settings),
+        "base_output_dir": request.output_uri,
+        "staging_bucket": "/".join(request.output_uri.split("/")[:3]),
+        "labels": request.labels(),
+        "encryption_spec_key_name": request.cloud.kms_key or None,
+    }
+
+
+def schedule_of(request: JobRequest) -> dict[str, Any]:
+    """Return what `CustomJob.submit` is told: identity, network, deadline, restarts and the kind of machine."""
+    settings = request.request.config.job_settings
+    return {
+        "service_account": request.cloud.service_account or None,
+        "network": settings.network or None,
+        "timeout": round(settings.max_hours * _HOUR),
+        "restart_job_on_worker_restart": settings.restart,
+        "disable_retries": False,
+        "scheduling_strategy": "SPOT" if settings.spot else "STANDARD",
+        "max_wait_duration": round(settings.max_wait_hours * _HOUR) if settings.spot else None,
+        "enable_web_access": False,
+    }
 
 
 def worker_pools(request: JobRequest, settings: CustomJobSettings) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from finetune_assets.tuning.backends.protocol import (
     JobStatus,
 )
 from finetune_assets.tuning.cloud.catalogue import lookup, names_of, nearest
-from finetune_assets.tuning.cloud.clients import CloudClients
+from finetune_assets.tuning.cloud.clients import CloudClients, knowing_it_is_experimental
 from finetune_assets.tuning.cloud.errors import MissingError, RejectedError
 from finetune_assets.tuning.cloud.faults import Action, Explained
 from finetune_assets.tuning.cloud.retries import ReadPolicy, read
@@ -90,7 +90,10 @@ class ManagedTuning(ABC):
 
         call = self.call_of(request)
         tunings = self._clients.genai.tunings
-        with Explained(self._action("the tuning job was not submitted", request, creates=True)):
+        with (
+            knowing_it_is_experimental(),
+            Explained(self._action("the tuning job was not submitted", request, creates=True)),
+        ):
             job = tunings.tune(
                 base_model=call.base_model,
                 training_dataset=types.TuningDataset(gcs_uri=request.train_uri),

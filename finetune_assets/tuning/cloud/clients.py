@@ -6,7 +6,9 @@ own hosts with the machine's credentials, which are never read from a file that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -140,6 +142,16 @@ def host_of(location: str) -> str:
     if location in ("us", "eu"):
         return f"aiplatform.{location}.rep.googleapis.com"
     return f"{location}-aiplatform.googleapis.com"
+
+
+@contextmanager
+def knowing_it_is_experimental() -> Iterator[None]:
+    """Keep Google's notice that a part of its client is experimental out of the terminal: the pins answer it."""
+    from google.genai.errors import ExperimentalWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
 
 
 def _with_credentials(make: Callable[[], T]) -> T:

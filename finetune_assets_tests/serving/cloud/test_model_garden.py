@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from finetune_assets.serving.cloud.endpoint_state import EndpointState
+from finetune_assets.serving.cloud.endpoints import claim, list_endpoints
 from finetune_assets.serving.cloud.model_garden import deploy_weights, find_deployed, garden_name, list_deploy_options
 from finetune_assets.tuning.cloud.clients import CloudClients
 from finetune_assets.tuning.cloud.config import EndpointMachines
@@ -38,6 +39,15 @@ def test_weights_are_deployed_once(vertex: Vertex, clients: CloudClients) -> Non
     assert first.deployed[0].machine_type == "g2-standard-12"
     assert garden(clients) == first
     assert posts(vertex, ":deploy") == 1
+
+
+def test_a_claimed_endpoint_is_listed_with_the_tasks_own(vertex: Vertex, clients: CloudClients) -> None:
+    made = garden(clients)
+    assert list_endpoints(clients, task="router") == []
+    for _ in range(2):
+        claimed = claim(clients, made.name, "router", patience=QUICK)
+    assert claimed.deployed == made.deployed
+    assert [state.name for state in list_endpoints(clients, task="router")] == [made.name]
 
 
 def test_a_killed_caller_attaches(vertex: Vertex, clients: CloudClients) -> None:
