@@ -1,7 +1,7 @@
-"""Normalised text, for equality and hashing only, and redaction of personal data for what people may read.
+"""Normalised text, for equality and hashing only.
 
-Here belongs what decides when two inputs are one question, and what must not be shown of a rejected row. The text
-that is trained on and served is never changed by this module.
+Here belongs what decides when two inputs are one question. The text that is trained on and served is never changed by
+this module.
 """
 
 from __future__ import annotations
@@ -153,32 +153,3 @@ def content_key(fields: Mapping[str, Any], attachments: Iterable[str] = ()) -> s
         except TypeError:
             pass  # half of a UTF-16 pair, which only the slow way takes
     return hashlib.sha256(_encode(named).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
-_REDACTIONS = (
-    (re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+"), "[e-mail]"),
-    # Dates come before numbers, or a date would leave as half a phone number.
-    (re.compile(r"\b\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b|\b\d{4}[./-]\d{1,2}[./-]\d{1,2}\b"), "[date]"),
-    (re.compile(rf"\b\d{{1,2}}(?:st|nd|rd|th)?\s+{_MONTH},?\s+\d{{4}}\b", re.IGNORECASE), "[date]"),
-    (re.compile(rf"\b{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+\d{{4}}\b", re.IGNORECASE), "[date]"),
-    # Seven or more digits with single separators between them: phone, health, card and account numbers.
-    (re.compile(r"\+?\(?\d(?:[\s().\-/\u00a0]{0,2}\d){6,}"), "[number]"),
-)
-
-
-def redact(text: str) -> str:
-    """Return `text` with e-mail addresses, dates and long numbers replaced by `[e-mail]`, `[date]` and `[number]`.
-
-    Long numbers are runs of at least seven digits, with or without separators: phone numbers, health and account
-    numbers. Names of people are not found by patterns and stay; where names matter, the text must not be shown.
-
-    Args:
-        text: any text.
-
-    Returns:
-        The redacted text; redacting it again changes nothing.
-    """
-    for pattern, mask in _REDACTIONS:
-        text = pattern.sub(mask, text)
-    return text

@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from finetune_assets.datasets.filters import REASONS as FILTER_REASONS
-from finetune_assets.datasets.normalise import redact
 from finetune_assets.datasets.traces.names import RULES as TRACE_RULES
 from finetune_assets.records.example import Rejection
+from finetune_assets.records.redaction import redact
 
 # The known codes and what each says. A task type may add its own; the writer takes any snake_case word.
 REASONS: Mapping[str, str] = {

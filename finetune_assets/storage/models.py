@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    DateTime,
-    Dialect,
-    ForeignKey,
-    Index,
-    MetaData,
-    Text,
-    TypeDecorator,
-    UniqueConstraint,
-)
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
-SCHEMA_REVISION = "0003"
+from finetune_assets.storage import feedback_models as feedback_models
+from finetune_assets.storage.model_base import Base as Base
+from finetune_assets.storage.model_base import UtcDateTime as UtcDateTime
+
+SCHEMA_REVISION = "0004"
 """The newest migration; known here so that opening an up-to-date database need not load Alembic."""
 
 APPEND_ONLY = (
@@ -30,50 +23,14 @@ APPEND_ONLY = (
     "dataset_restores",
     "tuning_events",
     "budget_ledger",
+    "case_events",
+    "case_corrections",
+    "case_sides",
+    "feedback",
+    "forget_log",
+    "trigger_events",
 )
 """Tables whose rows are evidence: the migration gives them triggers that refuse UPDATE and DELETE."""
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware datetime, stored in UTC; SQLite, which has no time zones, hands it back aware as well."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn an aware datetime into UTC; refuse a naive one, whose moment nobody knows."""
-        del dialect
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("the database takes aware datetimes only")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the stored moment its zone back."""
-        del dialect
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class Base(DeclarativeBase):
-    """Constraints have names by rule, so that later migrations can address them on every database."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads a plain dict here
-        datetime: UtcDateTime,
-        dict[str, Any]: JSON,
-        str: Text,
-    }
 
 
 class ReleaseRow(Base):

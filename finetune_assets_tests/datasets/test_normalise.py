@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune_assets.datasets.normalise import content_key, normalise_text, normalise_texts, redact
+from finetune_assets.datasets.normalise import content_key, normalise_text, normalise_texts
+from finetune_assets.records.redaction import redact
 
 
 @pytest.mark.parametrize(

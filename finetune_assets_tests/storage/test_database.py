@@ -199,7 +199,46 @@ ROWS = {
     "VALUES ('key', 1, '', '', 'INTENDED', '', '', '', '{at}', 'x', '')",
     "budget_ledger": "(task, month, run_key, seq, kind, amount, at, by, note) "
     "VALUES ('t', '2026-01', 'r', 1, 'reserve', 1, '{at}', 'x', '')",
+    "case_events": "(case_id, from_state, to_state, source, detail, by, at) "
+    "VALUES (1, '', 'new', 's', '', 'x', '{at}')",
+    "case_corrections": "(case_id, content_digest, method, rater, at) VALUES (1, 'd', 'manual', 'x', '{at}')",
+    "case_sides": "(task, group_key, side, at) VALUES ('t', 'g', 'train', '{at}')",
+    "feedback": "(task, content_digest, request_id, verdict, rater, origin, at) "
+    "VALUES ('t', 'd', 'q', 'wrong', 'x', 'api', '{at}')",
+    "forget_log": "(subject, counts, by, at) VALUES ('s', '{{}}', 'x', '{at}')",
+    "trigger_events": "(task, kind, window_digest, policy_digest, reasons, evidence, by, at) "
+    "VALUES ('t', 'wait', 'w', 'p', '[]', '{{}}', 'x', '{at}')",
 }
+CASE = (
+    "INSERT INTO error_clusters (id, task, cluster_key, sketch, created_at) VALUES (1, 't', 'k', '', '2026-01-01')",
+    "INSERT INTO error_cases (id, task, case_key, cluster_id, state, source, prediction_id, input_digest, "
+    "answer_digest, label, signals, score, groups, dataset_version, dismissed_for, reported_at, updated_at) VALUES "
+    "(1, 't', 'c', 1, 'new', 'detector', '', '', '', '', '[]', 0, '[]', '', '', '2026-01-01', '2026-01-01')",
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "state = 'lost'",
+        "state = 'consumed'",
+        "state = 'corrected'",
+        "state = 'dismissed'",
+        "dataset_version = 'v1'",
+        "correction_id = 1",
+    ],
+)
+def test_an_error_case_stands_in_one_legal_state(db: Database, change: str) -> None:
+    with db.session() as session:
+        for statement in CASE:
+            session.execute(text(statement))
+
+    def break_it() -> None:
+        with db.session() as session:
+            session.execute(text(f"UPDATE error_cases SET {change}"))
+
+    with pytest.raises(IntegrityError, match="ck_error_cases"):
+        break_it()
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
@@ -238,6 +277,9 @@ def test_evidence_is_append_only(db: Database, table: str, change: str) -> None:
         if table == "tuning_events":  # which speaks of a job
             session.add(intent_row("key"))
             session.flush()
+        if table in ("case_events", "case_corrections"):  # which speak of a case
+            for statement in CASE:
+                session.execute(text(statement))
         session.execute(text(f"INSERT INTO {table} " + ROWS[table].format(at="2026-01-01 00:00:00")))
 
     def forge() -> None:

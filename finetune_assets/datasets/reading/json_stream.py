@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from finetune_assets.datasets.normalise import redact
 from finetune_assets.datasets.reading.config import SourceConfig
 from finetune_assets.datasets.reading.json_rows import Fault, StrictJson, too_long
 from finetune_assets.datasets.reading.text_lines import skip_mark
 from finetune_assets.records.errors import FinetuneError
+from finetune_assets.records.redaction import redact
 
 _CHUNK_BYTES = 1 << 18
 # A record over the bound is one bad row as long as its end is found within this many times the bound.
