@@ -19,6 +19,7 @@ from finetune_assets.lineage.instance import NAMESPACE_TAG, sweep_dead_runs
 from finetune_assets.lineage.runtime import STAGES, asset_key, assets_of, namespace_of
 from finetune_assets.lineage.settings import resolve
 from finetune_assets.lineage.task_config import TaskSpec
+from finetune_assets.lineage.tuning_request import ADAPTER
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.releases import approvals
 from finetune_assets.releases.registry import Registry
@@ -41,12 +42,14 @@ class Outcome:
         stages: the assets that were selected.
         namespace: `main`, or the experiment's.
         stops_for_approval: True when the run ended before approval because a person has to decide.
+        is_smoke: True for a smoke test.
     """
 
     result: RunResult
     stages: list[str]
     namespace: str
     stops_for_approval: bool = False
+    is_smoke: bool = False
 
     @property
     def is_experiment(self) -> bool:
@@ -63,6 +66,7 @@ def run_chain(
     until: str,
     overrides: Mapping[str, str],
     on_event: EventHandler,
+    smoke: bool = False,
 ) -> Outcome:
     """Run a task's chain in this process.
 
@@ -74,6 +78,7 @@ def run_chain(
         until: the last asset to make; "" makes the whole chain.
         overrides: values to try.
         on_event: called with each event of the run.
+        smoke: a smoke test: tune on `cloud.smoke.rows` rows, ask one question, and write down that it worked.
 
     Returns:
         What was run and how it ended.
@@ -83,7 +88,9 @@ def run_chain(
     """
     sweep_dead_runs(instance)
     settings = resolve(spec, overrides, os.environ)
-    options = RunOptions(limit=limit, overrides=dict(overrides))
+    if smoke:
+        limit, until = settings.config.cloud.smoke.rows, ADAPTER
+    options = RunOptions(limit=limit, overrides=dict(overrides), smoke=smoke)
     effective = TaskSpec(config=settings.config, folder=spec.folder)
     stages = _selected(effective, until, experiment=options.is_experiment)
     namespace = namespace_of(options)
@@ -91,7 +98,7 @@ def run_chain(
     # Rows are counted by the base's own tokenizer where it is there; data alone is not worth a minute of pre-training.
     if settings.config.tuning.needs_embedded and "tuned_adapter" in stages:
         keys.append(embedded_base_key())
-    run_options: dict[str, Any] = {"limit": limit, "overrides": dict(overrides)}
+    run_options: dict[str, Any] = {"limit": limit, "overrides": dict(overrides), "smoke": smoke}
     with warm_gateways(spec.name, home, wanted="deployed_endpoint" in stages) as gateways:
         result = execute(
             # A value that is tried may change the graph's shape: several tuning variants, another gate.
@@ -104,7 +111,7 @@ def run_chain(
             on_event=on_event,
         )
     waits = settings.config.release.approval == "manual" and not until and not options.is_experiment
-    return Outcome(result, stages, namespace, stops_for_approval=waits)
+    return Outcome(result, stages, namespace, stops_for_approval=waits, is_smoke=smoke)
 
 
 def _platform(home: Home) -> dict[str, Any]:

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 
+from finetune_assets.cli.budget_commands import budget
 from finetune_assets.cli.common import EXIT_ERROR, EXIT_GATE, EXIT_STOPPED, AsJson, TaskName, err, out
 from finetune_assets.cli.common import find_task as _task
 from finetune_assets.cli.common import home_folder as _home
 from finetune_assets.cli.data_commands import data
+from finetune_assets.cli.doctor_commands import doctor
 from finetune_assets.cli.endpoint_commands import endpoints
 from finetune_assets.cli.job_commands import jobs
 from finetune_assets.cli.report_commands import compare, report
@@ -42,6 +44,8 @@ app.add_typer(taxonomy)
 app.add_typer(suites)
 app.add_typer(jobs)
 app.add_typer(endpoints)
+app.add_typer(budget)
+app.command()(doctor)
 app.command()(report)
 app.command()(compare)
 
@@ -103,17 +107,30 @@ def run(
         int, typer.Option(min=0, help="Take about N examples, every label in its share; makes the run an experiment.")
     ] = 0,
     until: Annotated[str, typer.Option(help="Stop after this asset, such as validated_splits.")] = "",
+    smoke: Annotated[
+        bool,
+        typer.Option("--smoke", help="Tune on cloud.smoke.rows rows, ask one question, and write down that it worked."),
+    ] = False,
     sets: Sets = None,
 ) -> None:
     """Run a task's chain here and now, from raw records to a live endpoint."""
     from finetune_assets.cli.chain import run_chain
     from finetune_assets.cli.views import Progress, print_outcome
 
+    if smoke and (limit or until):
+        raise typer.BadParameter("--smoke takes its rows from cloud.smoke.rows and ends at the adapter")
     spec = _task(task)
     with _terminable(), _instance() as instance:
         with Progress(out, spec) as progress:
             outcome = run_chain(
-                spec, instance, _home(), limit=limit, until=until, overrides=_overrides(sets), on_event=progress.event
+                spec,
+                instance,
+                _home(),
+                limit=limit,
+                until=until,
+                overrides=_overrides(sets),
+                on_event=progress.event,
+                smoke=smoke,
             )
         print_outcome(out, spec, outcome, instance, _home())
     _leave(outcome.result)

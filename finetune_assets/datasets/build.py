@@ -32,6 +32,7 @@ from finetune_assets.datasets.split_writer import SplitWriter
 from finetune_assets.datasets.splitting.assign import NOWHERE
 from finetune_assets.datasets.splitting.leak_proof import Decision, decide_splits, guard_evaluation
 from finetune_assets.datasets.splitting.near_duplicates import Sketches
+from finetune_assets.datasets.splitting.subset import SUBSET_VERSION
 from finetune_assets.records.digests import digest_of
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.task_type import TaskType
@@ -98,7 +99,8 @@ def split_inputs_key(records_digest: str, task: TaskType, config: DatasetConfig,
         {
             "build": BUILD_VERSION,
             "records": records_digest,
-            "limit": limit,
+            # Only a subset depends on how subsets are chosen; whole datasets keep their keys.
+            "limit": [limit, SUBSET_VERSION] if limit else 0,
             "task_type": task.manifest(),
             "dataset": config.model_dump(
                 mode="json", include={"split", "slices", "conflicts", "render", "filters", "balance", "augment"}

@@ -76,6 +76,21 @@ def find_base(task: TaskRun) -> Base:
     return Base(config.base_model, folder, weights_digest(folder), chat_template_of(folder, stand_in))
 
 
+def is_here(task: TaskRun) -> bool:
+    """Return whether the base model of local or container training is on this machine, so that nothing is fetched."""
+    config = task.config.tuning
+    if config.is_embedded or (task.folder / config.base_model).resolve().is_dir():
+        return True
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        snapshot_download(config.base_model, revision=config.revision, local_files_only=True)
+    except (LocalEntryNotFoundError, ValueError):
+        return False
+    return True
+
+
 def provider_base(config: TuningConfig) -> Base:
     """Return the base of managed tuning; its provider renders prompts, from messages as we send them."""
     name = find_model(config.base_model).id

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from finetune_assets.lineage.runtime import TaskRun
+from finetune_assets.lineage.runtime import TaskRun, is_cancelled
 from finetune_assets.storage.intents import mark
 from finetune_assets.storage.ledger import Reservation
 from finetune_assets.tuning.backends.cancelling import cancel_job
@@ -51,7 +51,7 @@ def finish(
         )
     except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
         # The interrupt comes between two lines; whether a person asked for it stands in Dagster's records.
-        if _is_cancelled(context):
+        if is_cancelled(context):
             cancel_job(task.database, backend, key, by=f"run {task.run_id}, cancelled in Dagster")
             context.log.info(f"asked the provider to cancel {status.handle}")
         else:
@@ -101,12 +101,7 @@ def _stop_of(context: dg.AssetExecutionContext) -> Callable[[], Any]:
         nonlocal asked_at, answer
         now = time.monotonic()
         if now - asked_at > _ASK_DAGSTER_S:
-            asked_at, answer = now, "cancel" if _is_cancelled(context) else ""
+            asked_at, answer = now, "cancel" if is_cancelled(context) else ""
         return answer
 
     return wish
-
-
-def _is_cancelled(context: dg.AssetExecutionContext) -> bool:
-    run = context.instance.get_run_by_id(context.run.run_id)
-    return run is not None and run.status == dg.DagsterRunStatus.CANCELING

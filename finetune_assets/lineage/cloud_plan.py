@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 
 from finetune_assets.lineage.runtime import TaskRun
+from finetune_assets.lineage.smoke import smoke_finding
+from finetune_assets.lineage.tuning_request import sends_validation
 from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
 from finetune_assets.storage.gcs.store import GcsStore
 from finetune_assets.storage.intents import list_intents
@@ -20,7 +22,7 @@ from finetune_assets.tuning.backends.protocol import JobRequest, JobResult, JobS
 from finetune_assets.tuning.backends.submission import attempt_of
 from finetune_assets.tuning.cloud.catalogue import find_model, lookup
 from finetune_assets.tuning.cloud.cost import CostEstimate, Volume, learned_ratio, reservation_of
-from finetune_assets.tuning.cloud.errors import BudgetError, ModelDeniedError, RejectedError
+from finetune_assets.tuning.cloud.errors import BudgetError, CloudError, ModelDeniedError, RejectedError
 from finetune_assets.tuning.cloud.estimate import billed_cost, estimate
 from finetune_assets.tuning.cloud.machine_hours import hourly_price
 from finetune_assets.tuning.cloud.model_checks import check_mode
@@ -40,7 +42,7 @@ class Plan:
         job: what would be submitted.
         findings: what the preflight found.
         estimate: what it may cost, None where no price is known.
-        no_price: why not, "" where there is an estimate.
+        refusal: why nothing may be spent on it; None where there is a reservation.
         reservation: what the budget sets aside; None where there is no estimate, or it is above what one job may cost.
         prices: the price list in force.
     """
@@ -48,7 +50,7 @@ class Plan:
     job: JobRequest
     findings: tuple[Finding, ...]
     estimate: CostEstimate | None
-    no_price: str
+    refusal: CloudError | None
     reservation: Reservation | None
     prices: Prices | None = None
 
@@ -74,17 +76,18 @@ class Plan:
                 expected=first.limit,
                 mend=first.mend,
             )
-        if self.estimate is None:
-            raise BudgetError("no job without a price", where="cloud.budget", found=self.no_price)
-        if self.reservation is None:
-            reservation_of(self.estimate, self.job.cloud.budget)
+        if self.refusal is not None:
+            raise self.refusal
 
     def lines(self) -> Iterator[str]:
         """Yield what a person wants to read before the job is submitted."""
         config = self.job.request.config
         yield f"{config.backend}: {config.base_model}, {config.epochs:g} epochs, run key {self.job.run_key}"
         yield from (finding.line for finding in self.findings)
-        yield from self.estimate.lines() if self.estimate is not None else [f"no estimate: {self.no_price}"]
+        if self.estimate is not None:
+            yield from self.estimate.lines()
+        if self.refusal is not None:
+            yield str(self.refusal)
 
     def with_container(self, uri: str, sha256: str) -> JobRequest:
         """Return the job with its trainer's job file."""
@@ -132,15 +135,16 @@ def plan_job(
         today: the day that prices are looked up for; None is today (UTC).
     """
     findings, volume = _checked(task)
-    price, no_price, prices = _priced(task, volume, today or datetime.now(UTC).date())
+    findings = (*smoke_finding(task, variant), *findings)
+    price, refusal, prices = _priced(task, volume, today or datetime.now(UTC).date())
     job = job_of(task, request, store, variant, {} if price is None else price.record())
     reservation = None
     if price is not None:
         try:
             reservation = reservation_of(price, task.config.cloud.budget)
         except BudgetError as problem:
-            no_price = str(problem)
-    return Plan(job, findings, price, no_price, reservation, prices)
+            refusal = problem
+    return Plan(job, findings, price, refusal, reservation, prices)
 
 
 def job_of(
@@ -197,13 +201,13 @@ def _volume_of_chat(path: Path) -> Volume:
 
 
 def files_of(task: TaskRun) -> tuple[Path, Path | None]:
-    """Return the rendered training and validation rows that the backend reads; None for an empty validation file."""
+    """Return the rendered training and validation rows that the backend reads, None for validation rows it gets not."""
     uploaded, form = task.result(UPLOADED), task.config.tuning.rows_format
-    validation = uploaded.file(f"{form}/validation.jsonl")
-    return uploaded.file(f"{form}/train.jsonl"), validation if validation.stat().st_size else None
+    validation = uploaded.file(f"{form}/validation.jsonl") if sends_validation(task, uploaded) else None
+    return uploaded.file(f"{form}/train.jsonl"), validation
 
 
-def _priced(task: TaskRun, volume: Volume, today: date) -> tuple[CostEstimate | None, str, Prices | None]:
+def _priced(task: TaskRun, volume: Volume, today: date) -> tuple[CostEstimate | None, CloudError | None, Prices | None]:
     config, cloud = task.config.tuning, task.config.cloud
     prices = None
     try:
@@ -213,9 +217,9 @@ def _priced(task: TaskRun, volume: Volume, today: date) -> tuple[CostEstimate | 
             learned = learned_ratio(
                 list_intents(task.database), find_model(config.base_model).id, config.managed_settings.mode
             )
-        return estimate(config, cloud, volume, prices, learned=learned), "", prices
+        return estimate(config, cloud, volume, prices, learned=learned), None, prices
     except (BudgetError, ModelDeniedError) as problem:
-        return None, str(problem), prices
+        return None, problem, prices
 
 
 def _rows(path: Path) -> int:

@@ -8,21 +8,26 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from finetune_assets.lineage.cloud import open_clients
+from finetune_assets.lineage.cloud import open_clients, patience_of
 from finetune_assets.lineage.contenders import Contender
+from finetune_assets.lineage.managed_tuning import location_of
 from finetune_assets.lineage.remote_models import gemini_reference, registered
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.releases.manifest import EndpointReference, ReleaseManifest
+from finetune_assets.serving.cloud.calls import Patience
 from finetune_assets.serving.cloud.deployments import deploy, deployed_id
 from finetune_assets.serving.cloud.endpoint_state import EndpointState
 from finetune_assets.serving.cloud.endpoints import ensure_endpoint, shares, shift, show, undeploy
+from finetune_assets.serving.cloud.model_registry import add_labels, get_version, set_alias
 from finetune_assets.serving.cloud.probing import probe_deployed, tries_for
 from finetune_assets.serving.engines.endpoints import endpoint_engine
 from finetune_assets.task_types import task_type_from_manifest
 from finetune_assets.tuning.cloud.clients import CloudClients
 
+LIVE_ALIAS = "live"
 _WHOLE = 100
+_LABEL_DIGITS = 40
 
 
 def reference_of(task: TaskRun, candidate: Contender) -> EndpointReference | None:
@@ -34,7 +39,7 @@ def reference_of(task: TaskRun, candidate: Contender) -> EndpointReference | Non
         return gemini_reference(task, adapter)
     clients = open_clients(task, task.config.cloud.serves_in)
     version = registered(task, adapter, candidate.candidate)
-    endpoint = ensure_endpoint(clients, task.task)
+    endpoint = ensure_endpoint(clients, task.task, patience=patience_of(task))
     return EndpointReference(
         kind="vertex_endpoint",
         endpoint=endpoint.name,
@@ -52,7 +57,7 @@ def deployed(task: TaskRun, manifest: ReleaseManifest) -> Iterator[None]:
     """Deploy a release's weights, give them all traffic when their probes passed, and put all back on failure.
 
     In the block the endpoint answers with this release alone; the caller rehearses it there and moves the pointer. What
-    answered before is undeployed after the block, unless YAML keeps it.
+    answered before is still there afterwards, without traffic: `settle_release` takes it away.
 
     Raises:
         FinetuneError: when the candidate does not give its recorded answers; the endpoint is as it was.
@@ -62,7 +67,8 @@ def deployed(task: TaskRun, manifest: ReleaseManifest) -> Iterator[None]:
         yield
         return
     clients, machines = open_clients(task, reference.location), task.config.cloud.endpoint
-    before = show(clients, reference.endpoint)
+    patience = patience_of(task)
+    before = show(clients, reference.endpoint, patience=patience)
     ours = reference.deployed_model_id
     state = deploy(
         clients,
@@ -73,17 +79,49 @@ def deployed(task: TaskRun, manifest: ReleaseManifest) -> Iterator[None]:
         machines=machines,
         percent=machines.first_traffic,
         service_account=task.config.cloud.service_account,
+        patience=patience,
     )
     try:
         _probe(manifest, reference, shares(state).get(ours, 0) or _give_first_share(clients, reference, state, task))
-        shift(clients, reference.endpoint, {ours: _WHOLE})
+        shift(clients, reference.endpoint, {ours: _WHOLE}, patience=patience)
         yield
     except BaseException:
-        _put_back(clients, reference, before)
+        _put_back(clients, reference, before, patience)
         raise
-    if not machines.keep_previous:
-        for other in sorted(before.ids - {ours}):
-            undeploy(clients, reference.endpoint, other)
+
+
+def settle_release(task: TaskRun, manifest: ReleaseManifest, verdict: str) -> None:
+    """Do what is left once the pointer stands at a release; doing it twice changes nothing.
+
+    Model Registry is told which version is live and what judged it, and whoever answered before is undeployed, unless
+    YAML keeps it: a run that broke off before this would leave machines that cost.
+
+    Args:
+        task: the task as the release's variant sees it.
+        manifest: the live release's.
+        verdict: the gates' verdict.
+    """
+    reference = manifest.endpoint
+    if reference is None:
+        return
+    patience = patience_of(task)
+    if reference.model:
+        registry = open_clients(task, location_of(reference.model) or reference.location)
+        version = get_version(registry, reference.model, patience=patience)
+        add_labels(registry, version, _labels_of(manifest, verdict), patience=patience)
+        if LIVE_ALIAS not in version.aliases:
+            set_alias(registry, version, [LIVE_ALIAS], patience=patience)
+    if reference.kind != "vertex_endpoint" or task.config.cloud.endpoint.keep_previous:
+        return
+    clients = open_clients(task, reference.location)
+    seen = show(clients, reference.endpoint, patience=patience)
+    if shares(seen).get(reference.deployed_model_id) == _WHOLE:
+        for other in sorted(seen.ids - {reference.deployed_model_id}):
+            undeploy(clients, reference.endpoint, other, patience=patience)
+
+
+def _labels_of(manifest: ReleaseManifest, verdict: str) -> dict[str, str]:
+    return {"gate": verdict.lower(), "report": manifest.report_digest[:_LABEL_DIGITS]}
 
 
 def _give_first_share(clients: CloudClients, reference: EndpointReference, state: EndpointState, task: TaskRun) -> int:
@@ -94,7 +132,7 @@ def _give_first_share(clients: CloudClients, reference: EndpointReference, state
         percent = _WHOLE
     split = {name: share * (_WHOLE - percent) // _WHOLE for name, share in others.items()}
     split[reference.deployed_model_id] = _WHOLE - sum(split.values())
-    shift(clients, reference.endpoint, split)
+    shift(clients, reference.endpoint, split, patience=patience_of(task))
     return split[reference.deployed_model_id]
 
 
@@ -122,11 +160,11 @@ def _probe(manifest: ReleaseManifest, reference: EndpointReference, percent: int
         )
 
 
-def _put_back(clients: CloudClients, reference: EndpointReference, before: EndpointState) -> None:
+def _put_back(clients: CloudClients, reference: EndpointReference, before: EndpointState, patience: Patience) -> None:
     """Give the traffic back to those who had it, and take the newcomer away."""
     ours = reference.deployed_model_id
     had = {name: share for name, share in shares(before).items() if share}
     if had and ours not in had:
-        shift(clients, reference.endpoint, had)
+        shift(clients, reference.endpoint, had, patience=patience)
     if ours not in before.ids:
-        undeploy(clients, reference.endpoint, ours)
+        undeploy(clients, reference.endpoint, ours, patience=patience)

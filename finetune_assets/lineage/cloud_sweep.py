@@ -101,9 +101,9 @@ def look_for_idle(task: TaskRun, last_asked: dict[str, datetime], *, act: bool) 
     found = idle(endpoints, last_asked, datetime.now(UTC), machines.idle_hours)
     undeployed: dict[str, list[str]] = {}
     if act and machines.on_idle == "undeploy":
-        live = live_model(task)
         for item in found:
-            for model in sorted(item.endpoint.ids - {live}):
+            # Read anew each time: undeploying takes minutes, in which another release may go live.
+            for model in sorted(item.endpoint.ids - {live_model(task)}):
                 undeploy(clients, item.endpoint.name, model)
                 undeployed.setdefault(item.endpoint.name, []).append(model)
     return IdleEndpoints(endpoints, found, undeployed)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dagster as dg
+
 from finetune_assets.datasets.build import read_examples
 from finetune_assets.evaluation.answer_store import finish_store
 from finetune_assets.evaluation.answers import GivenAnswer, collect_answers
@@ -253,8 +255,20 @@ def _engine(room: Room, model: Contender | Outsider) -> "Iterator[LocalEngine | 
     engine = _engine_elsewhere(room, model)
     try:
         yield engine
+    except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
+        # A job that nobody watches goes on and costs on: a person's cancel ends it, a signal leaves it to the next run.
+        if isinstance(engine, _batch_engine()) and room.task.cancelled():
+            engine.cancel()
+            room.say(f"{model.name}: asked the provider to cancel the batch prediction")
+        raise
     finally:
         engine.close()
+
+
+def _batch_engine() -> "type[BatchEngine]":
+    from finetune_assets.serving.cloud.batch_engine import BatchEngine
+
+    return BatchEngine
 
 
 def _engine_elsewhere(room: Room, model: Contender | Outsider) -> "Elsewhere":
@@ -347,6 +361,12 @@ def answers_of(room: Room, model: Contender | Outsider, examples: Sequence[Examp
         return Judged(model.shown, answers, engine.identity)
 
 
+def ask(room: Room, model: Contender | Outsider, examples: Sequence[Example]) -> list[GivenAnswer]:
+    """Ask a contender here and now, and keep nothing of it."""
+    with _engine(room, model) as engine:
+        return _collect(room, engine, examples, None, model, "questions")
+
+
 def refuse_unfinished(answers: Sequence[GivenAnswer], model: Contender | Outsider) -> None:
     """Refuse to judge what was not asked to the end through no fault of the model.
 
@@ -367,7 +387,7 @@ def _collect(
     room: Room,
     engine: "LocalEngine | Elsewhere | Recorded",
     examples: Sequence[Example],
-    store: Path,
+    store: Path | None,
     model: Contender | Outsider,
     what: str,
 ) -> list[GivenAnswer]:

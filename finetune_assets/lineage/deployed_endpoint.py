@@ -13,7 +13,7 @@ from finetune_assets.lineage import show
 from finetune_assets.lineage.automation import endpoint_condition
 from finetune_assets.lineage.bases import EMBEDDED_STAGE
 from finetune_assets.lineage.checks import Check, Evidence, build_checks
-from finetune_assets.lineage.cloud_release import deployed, reference_of
+from finetune_assets.lineage.cloud_release import deployed, reference_of, settle_release
 from finetune_assets.lineage.contenders import Contender, find_candidate
 from finetune_assets.lineage.judging import REPORT as REPORT_STAGE
 from finetune_assets.lineage.managed_tuning import kept_model_problems
@@ -44,6 +44,7 @@ from finetune_assets.training.digest import adapter_digest
 
 STAGE = "deployed_endpoint"
 CODE_VERSION = "1"
+_CONSOLE = "https://console.cloud.google.com/vertex-ai/online-prediction/locations"
 
 
 def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
@@ -105,6 +106,8 @@ def deploy(task: TaskRun, gateways: Gateways) -> tuple[Artifact, LiveRelease, Pr
                     by=_approver(task, candidate),
                     run_id=task.run_id,
                 )
+        manifest = load_manifest(task.artifacts, artifact.key)
+        settle_release(task.for_variant(candidate.variant), manifest, task.result(REPORT_STAGE).manifest["verdict"])
     if live is None:
         raise FinetuneError("the pointer did not move", where=f"{task.task}/{STAGE}")
     return artifact, live, evidence, reused
@@ -246,9 +249,26 @@ def describe(live: LiveRelease, evidence: ProbeEvidence, artifact: Artifact) -> 
         "base_model": live.base_model,
         "deployed_by": live.deployed_by,
         "pointer": live.seq,
+        **_where(artifact),
         "probes": show.table(rows),
         "manifest": dg.MetadataValue.path(str(artifact.file("release.json"))),
     }
+
+
+def _where(artifact: Artifact) -> dict[str, Any]:
+    """Return where a release answers whose weights are in the cloud; nothing for one that the gateway loads itself."""
+    found = read_json(artifact.file("release.json")).get("endpoint")
+    if not found:
+        return {}
+    place, name = found["location"], found["endpoint"].rsplit("/", 1)[-1]
+    told: dict[str, Any] = {
+        "endpoint": found["endpoint"],
+        "in_the_console": dg.MetadataValue.url(f"{_CONSOLE}/{place}/endpoints/{name}?project={found['project']}"),
+        "model": found["model"],
+    }
+    if found.get("deployed_model_id"):
+        told["deployed_model"] = found["deployed_model_id"]
+    return told
 
 
 def build_asset_checks(spec: TaskSpec) -> dg.AssetChecksDefinition:

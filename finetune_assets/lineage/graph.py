@@ -1,4 +1,4 @@
-"""One task's graph: its assets, their checks and its job, put together."""
+"""One task's graph: its assets, their checks, its job and its sensors, put together."""
 
 import os
 
@@ -16,12 +16,13 @@ from finetune_assets.lineage import (
 )
 from finetune_assets.lineage.automation import build_job
 from finetune_assets.lineage.base_model import embedded_base_key
+from finetune_assets.lineage.cloud_sensors import build_cloud_sensors
 from finetune_assets.lineage.settings import resolve
 from finetune_assets.lineage.task_config import TaskSpec
 
 
 def build_task_graph(given: TaskSpec) -> dg.Definitions:
-    """Return one task's assets, checks and job.
+    """Return one task's assets, checks, job and sensors.
 
     The environment wins over defs.yaml, also where a setting decides the graph's shape (who approves, which base).
 
@@ -31,7 +32,9 @@ def build_task_graph(given: TaskSpec) -> dg.Definitions:
     spec = TaskSpec(config=resolve(given, {}, os.environ).config, folder=given.folder)
     shared = [embedded_base_key()] if spec.config.tuning.needs_embedded else []
     return dg.Definitions.merge(
-        _data_part(spec, shared), _model_part(spec, shared), dg.Definitions(jobs=[build_job(spec, shared)])
+        _data_part(spec, shared),
+        _model_part(spec, shared),
+        dg.Definitions(jobs=[build_job(spec, shared)], sensors=build_cloud_sensors(spec)),
     )
 
 

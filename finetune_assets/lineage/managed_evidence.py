@@ -15,6 +15,8 @@ from finetune_assets.storage.files import read_json
 from finetune_assets.storage.intents import events_of, find_intent
 
 _SHOWN_ROWS = 20
+_SHOWN_BY = 12
+_SPREAD = ("sum", "min", "p5", "median", "mean", "p95", "max")
 
 
 def describe_managed(artifact: Artifact) -> dict[str, Any]:
@@ -39,8 +41,13 @@ def describe_managed(artifact: Artifact) -> dict[str, Any]:
         "weights": managed["weights_uri"] or "(kept by the service)",
         **{f"training/{name}": value for name, value in numbers.items()},
         "estimate": show.markdown("\n".join(f"- {line}" for line in plan["estimate"] or ["none"])),
-        "checkpoints": show.table(record["checkpoints"]),
-        "statistics": dg.MetadataValue.json(record["statistics"]),
+        "tokens": show.table(_tokens(record["statistics"])),
+        "checkpoints": show.table(
+            [
+                {"epoch": point["epoch"], "step": point["step"], "where": point["endpoint"] or point["uri"]}
+                for point in record["checkpoints"]
+            ]
+        ),
         "settings": dg.MetadataValue.json(artifact.manifest["request"]["config"]),
     }
     if plan["findings"]:
@@ -51,21 +58,39 @@ def describe_managed(artifact: Artifact) -> dict[str, Any]:
     return told
 
 
+def _tokens(statistics: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return how long the service found the rows' questions and answers to be, in its tokens."""
+    return [
+        {"of a row": name, **{word: round(float(statistics[part][word]), 1) for word in _SPREAD}}
+        for name, part in (("question", "input_tokens"), ("answer", "output_tokens"))
+        if all(word in (statistics.get(part) or {}) for word in _SPREAD)
+    ]
+
+
 def job_history(task: TaskRun, artifact: Artifact) -> dict[str, Any]:
     """Return the states that the job went through, and what it was billed beside what was estimated."""
     intent = find_intent(task.database, artifact.key)
     if intent is None:
         return {}
-    rows = [
-        {"at": f"{event.at:%Y-%m-%d %H:%M:%S}", "state": event.to_state, "phase": event.phase,
-         "provider": event.provider_state, "by": event.by}
-        for event in events_of(task.database, artifact.key)
-    ]  # fmt: skip
-    told: dict[str, Any] = {"states": show.table(rows), "attempt": intent.attempt}
+    told: dict[str, Any] = {"attempt": intent.attempt}
     for name, micros in (("estimated_usd", intent.estimate_mid), ("billed_usd", intent.actual_cost)):
         if micros is not None:
             told[name] = micros / 1e6
-    return told
+    events = events_of(task.database, artifact.key)
+    if events:
+        told["asked_for"] = f"{events[0].at:%Y-%m-%d %H:%M:%S} UTC"
+    rows = [
+        {"minutes later": round((event.at - events[0].at).total_seconds() / 60, 1), "attempt": event.attempt,
+         "state": event.to_state, "phase": event.phase, "the provider says": _plain(event.provider_state),
+         "by": event.by[:_SHOWN_BY]}
+        for event in events
+    ]  # fmt: skip
+    return told | {"states": show.table(rows)}
+
+
+def _plain(provider_state: str) -> str:
+    """Return the provider's words without what stands before each of them."""
+    return " ".join(word.removeprefix("TUNING_").removeprefix("JOB_STATE_") for word in provider_state.split())
 
 
 def model_is_kept(task: TaskRun, artifact: Artifact) -> Evidence:

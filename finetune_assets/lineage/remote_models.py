@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from finetune_assets.datasets.text_templates import text_template
 from finetune_assets.evaluation.endpoint_config import EndpointConfig
 from finetune_assets.lineage.bases import Base
-from finetune_assets.lineage.cloud import open_clients, open_store
+from finetune_assets.lineage.cloud import open_clients, open_store, patience_of
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.releases.manifest import EndpointReference
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CANDIDATE_ALIAS = "candidate"
 BATCHES = "batches"
+_BATCH_FIRST_S = 15.0
+_BATCH_H = 24.0
 # Documented for tuned models: thinking off, or as little as the model allows.
 _LEAST_THINKING = {"pro": 128}
 
@@ -139,6 +141,7 @@ def _batch_engine(task: TaskRun, config: EndpointConfig, adapter: Artifact | Non
         chat_template=template,
         special_tokens=tokens,
         labels={"task": task.task},
+        patience=patience_of(task, first_s=_BATCH_FIRST_S, deadline_h=_BATCH_H),
     )
 
 
@@ -162,6 +165,7 @@ def registered(task: TaskRun, adapter: Artifact, candidate: str) -> "ModelVersio
             "run_key": managed["run_key"],
         },
         aliases=[CANDIDATE_ALIAS],
+        patience=patience_of(task),
     )
 
 

@@ -5,7 +5,9 @@ step reads what its own run made, and a single materialization reads the latest.
 """
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +93,21 @@ class StageBook:
 
 @dataclass(frozen=True)
 class TaskRun(StageBook):
-    """A task in one run: its settings and task type beside the stage book."""
+    """A task in one run: its settings and task type beside the stage book.
+
+    Attributes:
+        settings: the effective settings.
+        folder: the folder of its defs.yaml.
+        home: the platform's home.
+        options: what this run was asked to do differently.
+        cancelled: tells whether a person has cancelled the run, which a signal alone does not say.
+    """
 
     settings: Settings
     folder: Path
     home: Home
     options: RunOptions
+    cancelled: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
 
     @property
     def config(self) -> TaskConfig:
@@ -132,10 +143,13 @@ def assets_of(config: TaskConfig, stage: str) -> list[str]:
 
 
 def namespace_of(options: RunOptions) -> str:
-    """Return `main`, or a namespace made of the limit and the overrides of an experiment."""
+    """Return `main`, or a namespace made of the limit and the overrides of an experiment or a smoke test."""
     if not options.is_experiment:
         return MAIN
-    return "experiment-" + short(digest_of({"limit": options.limit, "overrides": options.overrides}))
+    asked: dict[str, Any] = {"limit": options.limit, "overrides": options.overrides}
+    if options.smoke:
+        return "smoke-" + short(digest_of(asked))
+    return "experiment-" + short(digest_of(asked))
 
 
 def open_task(context: Any, spec: TaskSpec, platform: Platform, options: RunOptions) -> TaskRun:
@@ -151,7 +165,14 @@ def open_task(context: Any, spec: TaskSpec, platform: Platform, options: RunOpti
         folder=Path(spec.folder),
         home=home,
         options=options,
+        cancelled=partial(is_cancelled, context),
     )
+
+
+def is_cancelled(context: Any) -> bool:
+    """Return whether a person has cancelled the context's run, as Dagster's records say."""
+    run = context.instance.get_run_by_id(context.run.run_id)
+    return run is not None and run.status == dg.DagsterRunStatus.CANCELING
 
 
 def open_shared(context: Any, platform: Platform) -> StageBook:

@@ -24,6 +24,7 @@ from finetune_assets.lineage.managed_evidence import (
 )
 from finetune_assets.lineage.managed_tuning import tune_managed
 from finetune_assets.lineage.runtime import TaskRun, adapter_stage, asset_key, materialized, open_task
+from finetune_assets.lineage.smoke_proof import prove
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.lineage.tuning_request import ADAPTER, LOSS_CHART, keep_adapter, request_of
 from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
@@ -41,6 +42,18 @@ from finetune_assets.tuning.request import TuningRequest
 
 STAGE = ADAPTER
 CODE_VERSION = "1"
+_MADE = {
+    "local": "A low-rank adapter of the base model, trained here on the uploaded rows",
+    "custom_job": "A low-rank adapter of the base model, trained on the uploaded rows on machines of Vertex AI",
+    "gemini": "A Gemini model, tuned on the uploaded rows by Vertex AI, which keeps it",
+    "open_model": "An open model, tuned on the uploaded rows by Vertex AI, its weights in the bucket",
+}
+_KINDS = {
+    "local": {"pytorch", "huggingface"},
+    "custom_job": {"pytorch", "vertexai"},
+    "gemini": {"vertexai"},
+    "open_model": {"vertexai"},
+}
 # One local training at a time: two would share the cores and the memory. A lease and no Dagster pool, because a pool's
 # slot outlives a killed run, and the next run then waits for it forever.
 LOCAL_TRAINING = "local-training"
@@ -57,13 +70,14 @@ def build_asset(spec: TaskSpec, shared_deps: list[dg.AssetKey], variant: str = "
         variant: the variant's name, "" where there are none.
     """
     told = f", variant {variant}" if variant else ""
+    backend = spec.config.tuning.by_variant()[variant].backend
 
     @dg.asset(
         key=asset_key(spec.name, adapter_stage(variant)),
         deps=[asset_key(spec.name, UPLOADED), *shared_deps],
         group_name=spec.name,
-        description=f"A low-rank adapter of the base model, trained on the uploaded rows{told}.",
-        kinds={"pytorch", "huggingface"},
+        description=f"{_MADE[backend]}{told}.",
+        kinds=_KINDS[backend],
         owners=spec.config.owners,
         code_version=CODE_VERSION,
     )
@@ -76,9 +90,10 @@ def build_asset(spec: TaskSpec, shared_deps: list[dg.AssetKey], variant: str = "
         task = open_task(context, spec, platform, options)
         artifact, reused = tune(task, context, trainer, variant)
         task.record(adapter_stage(variant), artifact, reused=reused)
-        return materialized(
-            artifact, reused=reused, namespace=task.namespace, metadata=describe(artifact) | job_history(task, artifact)
-        )
+        told = job_history(task, artifact) | describe(artifact)
+        if options.smoke:
+            told |= prove(task, artifact, variant, context.log.info)
+        return materialized(artifact, reused=reused, namespace=task.namespace, metadata=told)
 
     return tuned_adapter
 

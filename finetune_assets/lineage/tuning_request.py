@@ -11,6 +11,7 @@ from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
 from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.files import read_json, write_atomic
 from finetune_assets.training.digest import adapter_digest
+from finetune_assets.tuning.cloud.catalogue import lookup
 from finetune_assets.tuning.request import TuningRequest
 
 ADAPTER = "tuned_adapter"
@@ -23,15 +24,30 @@ def request_of(task: TaskRun, base: Base) -> TuningRequest:
     files = uploaded.manifest["files"]
     form = task.config.tuning.rows_format
     validation = files[f"{form}/validation.jsonl"]
+    is_sent = sends_validation(task, uploaded)
     return TuningRequest(
         task=task.task,
         dataset_digest=uploaded.digest,
         train_digest=files[f"{form}/train.jsonl"]["sha256"],
-        validation_digest=validation["sha256"] if validation["bytes"] else None,
+        validation_digest=validation["sha256"] if is_sent else None,
         base_digest=base.digest,
         template_hash=base.template_hash(task.task_type()),
         config=task.config.tuning,
     )
+
+
+def sends_validation(task: TaskRun, uploaded: Artifact) -> bool:
+    """Return whether the validation rows go to the backend.
+
+    Of a few rows, one validation row may be more than the share that a provider takes: a smoke test then does without,
+    and a full job is refused by the preflight.
+    """
+    files, form = uploaded.manifest["files"], task.config.tuning.rows_format
+    size, train = (int(files[f"{form}/{split}.jsonl"]["bytes"]) for split in ("validation", "train"))
+    entry = lookup(task.config.tuning.base_model) if task.config.tuning.is_managed else None
+    share = entry.limits.validation_bytes_share if entry else None
+    is_too_large = share is not None and size > share * train
+    return size > 0 and not (task.options.smoke and is_too_large)
 
 
 def keep_adapter(

@@ -24,6 +24,7 @@ from finetune_assets.storage.gcs.store import RemoteArtifact
 STAGE = "uploaded_dataset"
 CODE_VERSION = "1"
 UPLOADED_SPLITS = ("train", "validation")
+_BROWSER = "https://console.cloud.google.com/storage/browser/"
 
 
 def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
@@ -34,7 +35,7 @@ def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
         deps=[asset_key(spec.name, SPLITS)],
         group_name=spec.name,
         description="Training and validation rows in the object store, named by their content.",
-        kinds={"file"},
+        kinds={"gcs"} if spec.config.cloud.bucket else {"file"},
         owners=spec.config.owners,
         code_version=CODE_VERSION,
     )
@@ -89,12 +90,15 @@ def describe(artifact: Artifact, remote: RemoteArtifact | None = None) -> dict[s
             "file": name,
             "bytes": facts["bytes"],
             "sha256": facts["sha256"][:12],
-            "uri": remote.uri_of(name) if remote else artifact.file(name).as_uri(),
         }
         for name, facts in sorted(files.items())
     ]
+    place = str(remote.uri) if remote else artifact.path.as_uri()
+    browser = {"in_the_console": dg.MetadataValue.url(_BROWSER + place.removeprefix("gs://"))} if remote else {}
     return {
-        "dagster/uri": str(remote.uri) if remote else artifact.path.as_uri(),
+        "dagster/uri": place,  # the UI shows it nowhere in the table of metadata
+        "place": place,
+        **browser,
         "bytes": sum(facts["bytes"] for facts in files.values()),
         "files": show.table(rows),
     }

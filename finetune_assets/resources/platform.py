@@ -38,12 +38,17 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
 class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
     """What one run was asked to do differently; set in the Launchpad or by `finetune run`.
 
-    A run with a limit or with overrides is an experiment: it works in a namespace of its own and never becomes the
-    head of the dataset or the live release.
+    A run with a limit, with overrides or of a smoke test is an experiment: it works in a namespace of its own and never
+    becomes the head of the dataset or the live release.
     """
 
     limit: int = Field(
         default=0, ge=0, description="Take a stratified subset of about N examples, whole leak groups; 0 takes all."
+    )
+    smoke: bool = Field(
+        default=False,
+        description="Try the way of a tuning job on a few rows: the adapter is asked one question, and what worked is "
+        "written down. Set a limit too; `finetune run --smoke` takes `cloud.smoke.rows`.",
     )
     overrides: dict[str, str] = Field(
         default_factory=dict,
@@ -53,4 +58,4 @@ class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def is_experiment(self) -> bool:
         """True when this run may not touch the head or the live release."""
-        return bool(self.limit or self.overrides)
+        return bool(self.limit or self.overrides or self.smoke)

@@ -376,3 +376,14 @@ def test_folder_process_and_hash_seed_change_no_byte(tmp_path: Path) -> None:
     assert turned["assignments.jsonl"] == one["assignments.jsonl"]
     assert turned["near_duplicates.jsonl"] == one["near_duplicates.jsonl"]
     assert turned["certificate.json"] == one["certificate.json"]
+
+
+def test_a_small_subset_has_rows_of_every_split(tmp_path: Path) -> None:
+    rows, split = observations(prose(400, seed=11)), {"train": 0.9, "validation": 0.05, "test": 0.05}
+    _, subset = build(tmp_path, rows, split=split, limit=20)
+    places = Counter(places_of(subset).values())
+    assert places["validation"] >= 1, "a tuning job needs validation rows"
+    assert places["test"] >= 1
+    assert 15 <= places["train"] < sum(places.values()) <= 20
+    _, tiny = build(tmp_path, rows, split=split, limit=3)
+    assert set(places_of(tiny).values()) == {"train"}

@@ -229,6 +229,15 @@ def _disabled(fault: Fault, action: Action) -> CloudError:
     )
 
 
+def _billing(fault: Fault, action: Action) -> CloudError:
+    return ProjectError(
+        "billing is not enabled in the project",
+        where=f"project {action.project}",
+        found=_found(fault),
+        mend=f"run `gcloud billing projects link {action.project} --billing-account=ACCOUNT`",
+    )
+
+
 def _project(fault: Fault, action: Action) -> CloudError:
     return ProjectError(
         "the project does not exist, or is not this identity's",
@@ -300,6 +309,7 @@ def _rejected(fault: Fault, action: Action) -> CloudError:
 # The first rule that fits decides; the order is from the most to the least particular.
 _RULES: tuple[tuple[str, tuple[int, ...], Callable[[Fault, Action], CloudError]], ...] = (
     (r"SERVICE_DISABLED|has not been used in project|API .*(is|are) (disabled|not enabled)", (403, 400), _disabled),
+    (r"BILLING_DISABLED|requires billing|billing account", (403, 400), _billing),
     (
         r"CONSUMER_INVALID|USER_PROJECT_DENIED|on resource '?\"?projects/[^/ ]+'? \(or it may not|"
         r"(?<![\w/-])project\b[^.]*(not found|does not exist|not exist|has been deleted)",

@@ -60,9 +60,8 @@ def attachment_problems(files: Iterable[FileRef], entry: ModelEntry, allowed: Se
             yield Problem("file_uri", file.pointer, f"{shown}, {len(file.uri)} characters", "gs://…", "upload the file")
         elif not any(is_below(file.uri, place) for place in allowed):
             places = ", ".join(allowed) or "no bucket is allowed"
-            yield Problem(
-                "file_uri", file.pointer, f"bucket {_bucket(file.uri)}", places, "move the file into an allowed bucket"
-            )
+            mend = "name its bucket in cloud.media if it may be read, or move the file"
+            yield Problem("file_uri", file.pointer, f"bucket {_bucket(file.uri)}", places, mend)
 
 
 def is_below(uri: str, place: str) -> bool:

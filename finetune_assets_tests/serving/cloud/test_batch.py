@@ -13,6 +13,7 @@ from finetune_assets.evaluation.endpoint_config import EndpointConfig
 from finetune_assets.evaluation.engine import NOT_FINAL
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Message
+from finetune_assets.serving.cloud import batch_engine
 from finetune_assets.serving.cloud.batch_engine import BatchEngine
 from finetune_assets.serving.cloud.batch_files import ContainerLines, GeminiLines, question_key, read_answers
 from finetune_assets.serving.cloud.batch_jobs import SUCCEEDED
@@ -185,6 +186,28 @@ def test_a_job_can_be_cancelled(vertex: Vertex, clients: CloudClients) -> None:
     engine.close()
     engine.cancel()  # an ended job is fine
     assert vertex.jobs()[0]["state"] not in SUCCEEDED
+
+
+def test_a_job_whose_name_was_never_told_is_cancelled_too(vertex: Vertex, clients: CloudClients) -> None:
+    class Slow(BaseException):
+        pass
+
+    vertex.speed(20.0)
+    engine = gemini(clients)
+    submit = batch_engine.submit
+
+    def dies(*arguments: Any) -> Any:
+        submit(*arguments)
+        raise Slow
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch_engine, "submit", dies)
+        with pytest.raises(Slow):
+            engine.complete(QUESTIONS)
+    engine.cancel()
+    (job,) = vertex.jobs()
+    assert job["state"] in ("JOB_STATE_CANCELLING", "JOB_STATE_CANCELLED")
+    gemini(clients).cancel()  # whoever asked nothing has nothing to cancel
 
 
 def test_the_engine_goes_with_collect_answers(vertex: Vertex, clients: CloudClients, tmp_path: Path) -> None:

@@ -113,6 +113,13 @@ def test_each_refusal_names_its_mend(code: int, message: str, kind: type[CloudEr
         assert words in str(problem)
 
 
+def test_a_project_without_billing_is_mended_by_linking_an_account() -> None:
+    details = [{"reason": "BILLING_DISABLED", "metadata": {"service": "aiplatform.googleapis.com"}}]
+    problem = cloud_error(spoken(403, "This API method requires billing to be enabled.", details=details)[0], CREATE)
+    assert type(problem) is ProjectError
+    assert "gcloud billing projects link" in problem.mend
+
+
 def test_details_tell_a_disabled_api() -> None:
     details = [{"reason": "SERVICE_DISABLED", "metadata": {"service": "storage.googleapis.com"}}]
     problem = cloud_error(spoken(403, "Denied", details=details)[0], CREATE)
