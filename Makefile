@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 TORCH_SOURCE = $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test soak ui lint types install clean bench
+.PHONY: demo twin test soak ui lint types install clean bench
 
 install: $(VENV)/.installed
 
@@ -24,6 +24,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: install
 	@$(BIN)/finetune run childcare
+
+# The router task on Google Cloud from upload to undeployment, against stand-ins on this machine; about a minute.
+twin: install
+	@$(BIN)/python -m finetune_assets_tests.twin
 
 ui: install
 	@$(BIN)/finetune ui

@@ -1,6 +1,7 @@
 """What the commands print: progress while a run goes on, and what came of it."""
 
 import logging
+import re
 from types import TracebackType
 from typing import Any
 
@@ -23,6 +24,7 @@ from finetune_assets.storage.home import Home
 SAY_EVERY_SECONDS = 5.0
 # What Dagster logs about each step behind a failed gate; the gate itself has been shown.
 _SKIPPED_STEP = "Dependencies for step"
+_NUMBER = re.compile(r"\d[\d.,]*")
 
 
 class Progress:
@@ -32,6 +34,7 @@ class Progress:
         self._console = console
         self._spec = spec
         self._said_at = 0.0
+        self._said: set[str] = set()
 
     def __enter__(self) -> "Progress":
         self._status = self._console.status(f"{self._spec.name}: starting")
@@ -56,6 +59,7 @@ class Progress:
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             self._check(event.asset_check_evaluation_data)
         elif event.event_type == dg.DagsterEventType.STEP_START:
+            self._said.clear()
             self._status.update(f"{event.step_key.replace('__', '/')} …")
 
     def _message(self, entry: Any) -> None:
@@ -63,8 +67,12 @@ class Progress:
             return
         text = escape(entry.user_message.splitlines()[0])
         self._status.update(f"{text}")
-        # Without a terminal there is no status line; say something now and then, or long work looks dead.
-        if not self._console.is_terminal and entry.timestamp - self._said_at >= SAY_EVERY_SECONDS:
+        # The first of its kind in a step stays to be read: an estimate, a job's link, a change of its state. Of a count
+        # that goes up one is shown now and then where there is no status line, or long work looks dead.
+        kind = _NUMBER.sub("#", text)
+        is_due = not self._console.is_terminal and entry.timestamp - self._said_at >= SAY_EVERY_SECONDS
+        if kind not in self._said or is_due:
+            self._said.add(kind)
             self._said_at = entry.timestamp
             self._console.print(f"      [dim]{text}[/]")
 
@@ -128,7 +136,9 @@ def _print_live(console: Console, live: dict[str, Any] | None) -> None:
 def _print_next(console: Console, spec: TaskSpec, outcome: Outcome, candidate: str) -> None:
     name = spec.name
     lines = ["finetune status", "make ui    # the graph, its checks and every chart in the browser"]
-    if outcome.result.success and outcome.is_experiment:
+    if outcome.result.success and outcome.is_smoke:
+        lines.insert(0, f"finetune run {name}    # the smoke test succeeded: now with all rows")
+    elif outcome.result.success and outcome.is_experiment:
         lines.insert(0, "# an experiment is never released; put its values into defs.yaml to release it")
     elif outcome.result.success and outcome.stops_for_approval:
         short_id = short(candidate)

@@ -13,6 +13,7 @@ import pytest
 
 from finetune_assets.lineage.bases import EMBEDDED_STAGE
 from finetune_assets.storage.files import read_json, write_json_atomic
+from finetune_assets_tests.e2e.cloud import prepare
 from finetune_assets_tests.e2e.command import MANUAL, SECRETS, TASK, MadeHome, Said, finetune, live_release
 
 HERE = Path(__file__).parent
@@ -110,3 +111,11 @@ def real_data_folder() -> Path:
     if not folder:
         pytest.skip("FINETUNE_REAL_DATA is not set: the real data is not in this repository")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def uploaded_home(tmp_path_factory: pytest.TempPathFactory) -> MadeHome:
+    """A home and a bucket beside it with the rows of the Gemini task in both; no job was asked for."""
+    made = made_once(tmp_path_factory, "uploaded", prepare)
+    assert made.said.code == 0, made.said.all
+    return made
