@@ -52,6 +52,16 @@ def test_an_unsealed_checkpoint_stays_here(remote, gcs, tmp_path):
     assert list(gcs.client().list_blobs("bkt")) == []
 
 
+def test_a_checkpoint_that_is_being_removed_gets_no_seal_there(remote, gcs, tmp_path):
+    """The trainer keeps the newest ones and removes file by file: what is left of one must not pass for a whole."""
+    (checkpoint(tmp_path / "a", 5) / "deep" / "optimizer.pt").unlink()
+    checkpoint(tmp_path / "a", 10)
+    assert mirror(remote, tmp_path / "a")[0].store() == 1
+    sealed = [blob.name for blob in gcs.client().list_blobs("bkt") if blob.name.endswith(SEAL)]
+    assert len(sealed) == 1
+    assert "checkpoint-10" in sealed[0]
+
+
 def test_without_its_seal_a_checkpoint_there_does_not_count(remote, gcs, tmp_path):
     checkpoint(tmp_path / "a", 5)
     checkpoint(tmp_path / "a", 10)
