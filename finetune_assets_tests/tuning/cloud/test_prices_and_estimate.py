@@ -44,7 +44,7 @@ def test_prices_have_source_and_date() -> None:
     found = prices()
     price = found.of("training_tokens", "gemini-2.5-flash", "europe-west4")
     assert (float(price.price), price.unit) == (5.0, "1M tokens")
-    assert found.source_of(price).startswith("Google's pricing pages")
+    assert found.source_of(price).startswith("https://cloud.google.com/")
     assert found.currency == "USD"
     assert all(price.as_of.year == 2026 for price in found.file.prices)
 
