@@ -9,7 +9,7 @@ from rich.markup import escape
 from finetune_assets.cli.common import EXIT_ERROR, AsJson, find_task, home_folder, out, print_json
 
 if TYPE_CHECKING:
-    from finetune_assets.lineage.dry_run import Budget, Submission
+    from finetune_assets.lineage.cloud.dry_run import Budget, Submission
     from finetune_assets.lineage.machine_checks import Look
 
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "red", "not checked": "dim"}
@@ -66,9 +66,9 @@ def _looks(task: str | None, *, say: bool) -> "list[Look]":
 
 
 def _dry_run(name: str) -> "tuple[list[Look], list[Submission], Budget]":
+    from finetune_assets.lineage.cloud.dry_run import budget_of, submissions
     from finetune_assets.lineage.comparing import open_here
     from finetune_assets.lineage.doctor import looked_at
-    from finetune_assets.lineage.dry_run import budget_of, submissions
 
     task = looked_at(open_here(find_task(name), home_folder()))
     return [], list(submissions(task)), budget_of(task)

@@ -20,7 +20,7 @@ _NAME = typer.Argument(help="The endpoint's id or resource name.", show_default=
 
 
 def _open(task: str) -> "tuple[TaskRun, CloudClients]":
-    from finetune_assets.lineage.cloud import open_clients
+    from finetune_assets.lineage.cloud.doors import open_clients
     from finetune_assets.lineage.comparing import open_here
 
     run = open_here(find_task(task), home_folder())
@@ -159,7 +159,7 @@ def delete(task: TaskName, endpoint: Annotated[str, _NAME], yes: Yes = False) ->
 
 
 def _refuse_live(run: "TaskRun", models: list[str], *, yes: bool) -> None:
-    from finetune_assets.lineage.cloud_sweep import live_model
+    from finetune_assets.lineage.cloud.sweep import live_model
 
     live = live_model(run)
     if live and live in models and not yes:

@@ -83,7 +83,7 @@ def list_jobs(
 @jobs.command()
 def show(key: Key, as_json: AsJson = False) -> None:
     """Show one job: how it stands, what it was estimated and billed, and every change of its state."""
-    from finetune_assets.lineage.cloud_sweep import known_job
+    from finetune_assets.lineage.cloud.sweep import known_job
     from finetune_assets.storage.intents import events_of
 
     db = _database()
@@ -113,7 +113,7 @@ def show(key: Key, as_json: AsJson = False) -> None:
 @jobs.command()
 def cancel(key: Key) -> None:
     """Ask the provider to end a job. What it did until then may be billed."""
-    from finetune_assets.lineage.cloud_sweep import backend_for, known_job
+    from finetune_assets.lineage.cloud.sweep import backend_for, known_job
     from finetune_assets.tuning.backends.cancelling import cancel_job
 
     db = _database()
@@ -127,7 +127,7 @@ def retry(
     reason: Annotated[str, typer.Option(help="Why another attempt is worth its price.", show_default=False)],
 ) -> None:
     """Open another attempt of a job that failed, was cancelled or expired; the next run submits it."""
-    from finetune_assets.lineage.cloud_sweep import known_job
+    from finetune_assets.lineage.cloud.sweep import known_job
     from finetune_assets.storage.intents import retry_intent
 
     db = _database()
@@ -139,7 +139,7 @@ def retry(
 @jobs.command()
 def adopt(task: Annotated[str, typer.Argument(help="A task with a cloud backend.", show_default=False)]) -> None:
     """Look the task's jobs up at the provider: adopt orphans, finish what ended, and report what nobody claims."""
-    from finetune_assets.lineage.cloud_sweep import report_lines, sweep_task
+    from finetune_assets.lineage.cloud.sweep import report_lines, sweep_task
     from finetune_assets.lineage.comparing import open_here
 
     report = sweep_task(open_here(find_task(task), home_folder()), by=getpass.getuser())

@@ -13,18 +13,9 @@ from finetune_assets.evaluation.gates.evidence import Evidence, gather
 from finetune_assets.evaluation.report.build import Contender as Judged
 from finetune_assets.evaluation.report.scores_json import scores_json
 from finetune_assets.evaluation.statistics.comparison import compare
+from finetune_assets.lineage.asking import Room, Say, answers_of, open_room
 from finetune_assets.lineage.bases import find_base
-from finetune_assets.lineage.contenders import (
-    Contender,
-    Outsider,
-    Room,
-    Say,
-    answers_of,
-    candidate_id,
-    find_candidate,
-    open_room,
-    released,
-)
+from finetune_assets.lineage.contenders import Contender, Outsider, candidate_id, find_candidate, released
 from finetune_assets.lineage.judging import REPORT
 from finetune_assets.lineage.report_files import page_rows, timing
 from finetune_assets.lineage.runtime import TaskRun

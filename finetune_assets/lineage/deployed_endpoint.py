@@ -13,10 +13,10 @@ from finetune_assets.lineage import show
 from finetune_assets.lineage.automation import endpoint_condition
 from finetune_assets.lineage.bases import EMBEDDED_STAGE
 from finetune_assets.lineage.checks import Check, Evidence, build_checks
-from finetune_assets.lineage.cloud_release import deployed, reference_of, settle_release
+from finetune_assets.lineage.cloud.managed_tuning import kept_model_problems
+from finetune_assets.lineage.cloud.release import deployed, reference_of, settle_release
 from finetune_assets.lineage.contenders import Contender, find_candidate
 from finetune_assets.lineage.judging import REPORT as REPORT_STAGE
-from finetune_assets.lineage.managed_tuning import kept_model_problems
 from finetune_assets.lineage.release_approval import STAGE as APPROVAL
 from finetune_assets.lineage.release_approval import judged
 from finetune_assets.lineage.release_probes import recorded_probes

@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 
 import httpx
 
-from finetune_assets.lineage.cloud import resolved_task
-from finetune_assets.lineage.cloud_plan import files_of
+from finetune_assets.lineage.cloud.doors import resolved_task
+from finetune_assets.lineage.cloud.plan import files_of
 from finetune_assets.lineage.machine_checks import Look, State
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.lineage.smoke import find_smoke

@@ -16,7 +16,7 @@ from finetune_assets.lineage import (
 )
 from finetune_assets.lineage.automation import build_job
 from finetune_assets.lineage.base_model import embedded_base_key
-from finetune_assets.lineage.cloud_sensors import build_cloud_sensors
+from finetune_assets.lineage.cloud.sensors import build_cloud_sensors
 from finetune_assets.lineage.settings import resolve
 from finetune_assets.lineage.task_config import TaskSpec
 

@@ -10,15 +10,8 @@ from finetune_assets.evaluation.baselines import trivial_answers
 from finetune_assets.evaluation.gates.verdict import Extras
 from finetune_assets.evaluation.report.build import Contender as Judged
 from finetune_assets.evaluation.report.build import Judgement, ReportContext, build_report, judge
-from finetune_assets.lineage.contenders import (
-    Contender,
-    Room,
-    Say,
-    answers_of,
-    find_baseline,
-    find_candidate,
-    open_room,
-)
+from finetune_assets.lineage.asking import Room, Say, answers_of, open_room
+from finetune_assets.lineage.contenders import Contender, find_baseline, find_candidate
 from finetune_assets.lineage.probes import forgetting
 from finetune_assets.lineage.report_files import keep_report
 from finetune_assets.lineage.runtime import TaskRun, adapter_stage

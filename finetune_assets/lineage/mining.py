@@ -11,8 +11,8 @@ from finetune_assets.evaluation.answers import score_answers
 from finetune_assets.evaluation.config import SuiteConfig
 from finetune_assets.evaluation.hard_negatives import MinedRow, mine
 from finetune_assets.evaluation.leaks import find_leaks
+from finetune_assets.lineage.asking import Say, answers_of
 from finetune_assets.lineage.comparing import find_model, open_asked
-from finetune_assets.lineage.contenders import Say, answers_of
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.lineage.suites import SuiteRows, read_suite
 from finetune_assets.lineage.validated_splits import STAGE as SPLITS

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from finetune_assets.evaluation.forgetting import Probe, ProbeCost, compare_costs, read_probes, shipped_probes
 from finetune_assets.evaluation.gates.probe_rules import Forgetting
-from finetune_assets.lineage.contenders import Contender, Room, engine_of, model_key
+from finetune_assets.lineage.asking import Room, engine_of, model_key
+from finetune_assets.lineage.contenders import Contender
 from finetune_assets.records.digests import digest_of
 from finetune_assets.storage.files import read_json, write_json_atomic
 

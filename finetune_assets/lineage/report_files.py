@@ -9,7 +9,8 @@ from finetune_assets.evaluation.report.build import Contender as Judged
 from finetune_assets.evaluation.report.build import Judgement, report_markdown
 from finetune_assets.evaluation.report.charts import confusion_png, effects_png
 from finetune_assets.evaluation.report.page import CHANGES_FILE, PageRow, Timing, report_page, timing_of
-from finetune_assets.lineage.contenders import Contender, Room
+from finetune_assets.lineage.asking import Room
+from finetune_assets.lineage.contenders import Contender
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.records.digests import digest_of
 from finetune_assets.records.example import Example

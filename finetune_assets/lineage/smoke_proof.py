@@ -9,9 +9,10 @@ from typing import Any
 
 from finetune_assets.datasets.build import read_examples
 from finetune_assets.evaluation.answers import GivenAnswer
+from finetune_assets.lineage.asking import ask, open_room, refuse_unfinished
 from finetune_assets.lineage.checks import Evidence
-from finetune_assets.lineage.contenders import ask, find_candidate, open_room, refuse_unfinished
-from finetune_assets.lineage.managed_evidence import every_row_was_learned, model_is_kept
+from finetune_assets.lineage.cloud.managed_evidence import every_row_was_learned, model_is_kept
+from finetune_assets.lineage.contenders import find_candidate
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.lineage.smoke import keep_smoke
 from finetune_assets.lineage.tuning_request import sends_validation

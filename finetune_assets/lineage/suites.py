@@ -17,7 +17,8 @@ from finetune_assets.evaluation.gates.row_rules import ROUNDING
 from finetune_assets.evaluation.leaks import find_leaks
 from finetune_assets.evaluation.statistics.comparison import compare
 from finetune_assets.evaluation.statistics.mark_table import mark_table
-from finetune_assets.lineage.contenders import Contender, Room, answers_of
+from finetune_assets.lineage.asking import Room, answers_of
+from finetune_assets.lineage.contenders import Contender
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.records.digests import digest_of
 from finetune_assets.records.example import Example, RawRecord

@@ -15,14 +15,14 @@ import dagster as dg
 from finetune_assets.lineage import show
 from finetune_assets.lineage.bases import Base, find_base
 from finetune_assets.lineage.checks import Check, Evidence, build_checks
-from finetune_assets.lineage.container_tuning import trained_where, tune_in_container
-from finetune_assets.lineage.managed_evidence import (
+from finetune_assets.lineage.cloud.container_tuning import trained_where, tune_in_container
+from finetune_assets.lineage.cloud.managed_evidence import (
     describe_managed,
     every_row_was_learned,
     job_history,
     model_is_kept,
 )
-from finetune_assets.lineage.managed_tuning import tune_managed
+from finetune_assets.lineage.cloud.managed_tuning import tune_managed
 from finetune_assets.lineage.runtime import TaskRun, adapter_stage, asset_key, materialized, open_task
 from finetune_assets.lineage.smoke_proof import prove
 from finetune_assets.lineage.task_config import TaskSpec

@@ -12,7 +12,7 @@ import dagster as dg
 from finetune_assets.datasets.rendered import rendered_files
 from finetune_assets.lineage import show
 from finetune_assets.lineage.checks import Check, Evidence, build_checks
-from finetune_assets.lineage.cloud import open_store
+from finetune_assets.lineage.cloud.doors import open_store
 from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.lineage.validated_splits import STAGE as SPLITS

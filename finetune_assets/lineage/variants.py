@@ -9,7 +9,8 @@ from finetune_assets.evaluation.markdown_table import cell, table
 from finetune_assets.evaluation.statistics.mark_table import mark_table
 from finetune_assets.evaluation.statistics.resampling import bootstrap_value
 from finetune_assets.evaluation.wording import figure
-from finetune_assets.lineage.contenders import Contender, Room, answers_of
+from finetune_assets.lineage.asking import Room, answers_of
+from finetune_assets.lineage.contenders import Contender
 from finetune_assets.records.digests import short
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Example

@@ -25,7 +25,8 @@ from finetune_assets.evaluation.witnesses.llm_judge.votes import ask_judge
 from finetune_assets.evaluation.witnesses.manual_report import manual_markdown, manual_section
 from finetune_assets.evaluation.witnesses.manual_scores import read_manual_scores
 from finetune_assets.evaluation.witnesses.reference_doubts import reference_markdown, reference_section
-from finetune_assets.lineage.contenders import Contender, Room
+from finetune_assets.lineage.asking import Room
+from finetune_assets.lineage.contenders import Contender
 from finetune_assets.lineage.quality_checks import suspect_rows
 from finetune_assets.records.digests import digest_of, digest_of_file
 from finetune_assets.records.example import Example

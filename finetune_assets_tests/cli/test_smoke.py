@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from finetune_assets.lineage.cloud_plan import files_of
+from finetune_assets.lineage.cloud.plan import files_of
 from finetune_assets.lineage.runtime import namespace_of
 from finetune_assets.lineage.smoke import RECORD, find_smoke, smoke_finding, smoke_key
 from finetune_assets.lineage.tuning_request import sends_validation

@@ -13,8 +13,9 @@ import dagster as dg
 import pytest
 
 from finetune_assets.datasets.build import read_examples
+from finetune_assets.lineage.asking import Room, ask
 from finetune_assets.lineage.bases import find_base
-from finetune_assets.lineage.contenders import Contender, Room, ask
+from finetune_assets.lineage.contenders import Contender
 from finetune_assets.lineage.runtime import TaskRun, is_cancelled
 from finetune_assets.lineage.validated_splits import STAGE as SPLITS
 from finetune_assets_tests.cli.cloud import TASK, CloudTask, cloud  # noqa: F401

@@ -8,10 +8,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from finetune_assets.lineage.cloud import open_clients
-from finetune_assets.lineage.cloud_idle import idling
-from finetune_assets.lineage.cloud_sensors import QUIET, build_cloud_sensors, idle_result, sweep_result
-from finetune_assets.lineage.cloud_sweep import sweep_task
+from finetune_assets.lineage.cloud.doors import open_clients
+from finetune_assets.lineage.cloud.idle import idling
+from finetune_assets.lineage.cloud.sensors import QUIET, build_cloud_sensors, idle_result, sweep_result
+from finetune_assets.lineage.cloud.sweep import sweep_task
 from finetune_assets.lineage.graph import build_task_graph
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.resources.platform import Platform
@@ -185,7 +185,7 @@ def test_an_idle_endpoint_is_told_with_hours_and_dollars(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     name = serve(cloud, CANDIDATE)
-    monkeypatch.setattr("finetune_assets.lineage.cloud_sweep.datetime", _Clock(later()))
+    monkeypatch.setattr("finetune_assets.lineage.cloud.sweep.datetime", _Clock(later()))
     cloud.change("cloud", endpoint={"idle_hours": 1.0, "on_idle": "undeploy"})
     unknown = idling(cloud.open(), None, later())
     assert show(open_clients(cloud.open()), name).ids == {deployed_id(CANDIDATE)}, "nobody knows is not nobody asked"
@@ -201,8 +201,8 @@ def test_an_idle_endpoint_is_told_with_hours_and_dollars(
 
 def test_what_is_live_is_never_undeployed(cloud: CloudTask, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     name = serve(cloud, CANDIDATE, OTHER)
-    monkeypatch.setattr("finetune_assets.lineage.cloud_sweep.datetime", _Clock(later()))
-    monkeypatch.setattr("finetune_assets.lineage.cloud_sweep.live_model", lambda _: deployed_id(OTHER))
+    monkeypatch.setattr("finetune_assets.lineage.cloud.sweep.datetime", _Clock(later()))
+    monkeypatch.setattr("finetune_assets.lineage.cloud.sweep.live_model", lambda _: deployed_id(OTHER))
     assert idling(cloud.open(), {}, later()).endpoints[0]["undeployed"] == "", "the policy is to report"
     asked = {name: later(29.5)}
     assert idling(cloud.open(), asked, later()).endpoints == []
@@ -217,7 +217,7 @@ def test_a_price_that_nobody_knows_is_said_to_be_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     serve(cloud, CANDIDATE)
-    monkeypatch.setattr("finetune_assets.lineage.cloud_sweep.datetime", _Clock(later()))
+    monkeypatch.setattr("finetune_assets.lineage.cloud.sweep.datetime", _Clock(later()))
     (row,) = idling(cloud.open(), None, later(24 * 365)).endpoints
     assert row["usd_a_day"] == "not known", "prices of a year ago are none"
 

@@ -11,9 +11,9 @@ import dagster as dg
 from pydantic import ValidationError
 
 from finetune_assets.lineage.bases import EMBEDDED_STAGE, Base, find_base
-from finetune_assets.lineage.cloud import open_clients, open_store
-from finetune_assets.lineage.cloud_jobs import finish, settle, submit
-from finetune_assets.lineage.cloud_plan import plan_job
+from finetune_assets.lineage.cloud.doors import open_clients, open_store
+from finetune_assets.lineage.cloud.jobs import finish, settle, submit
+from finetune_assets.lineage.cloud.plan import plan_job
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.lineage.tuning_request import ADAPTER, keep_adapter, request_of
 from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED

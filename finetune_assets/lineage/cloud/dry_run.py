@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from finetune_assets.lineage.bases import Base, find_base, is_here
-from finetune_assets.lineage.cloud import resolved_task
-from finetune_assets.lineage.cloud_plan import Plan, plan_job
+from finetune_assets.lineage.cloud.doors import resolved_task
+from finetune_assets.lineage.cloud.plan import Plan, plan_job
 from finetune_assets.lineage.doctor import how_to_get_rows
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.lineage.tuning_request import ADAPTER, request_of

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from finetune_assets.lineage.cloud import open_clients
-from finetune_assets.lineage.cloud_sweep import look_for_idle
+from finetune_assets.lineage.cloud.doors import open_clients
+from finetune_assets.lineage.cloud.sweep import look_for_idle
 from finetune_assets.lineage.runtime import TaskRun, adapter_stage
 from finetune_assets.serving.cloud.activity import last_asked
 from finetune_assets.serving.cloud.endpoint_state import EndpointState

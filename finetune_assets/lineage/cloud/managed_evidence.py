@@ -6,7 +6,7 @@ import dagster as dg
 
 from finetune_assets.lineage import show
 from finetune_assets.lineage.checks import Evidence
-from finetune_assets.lineage.managed_tuning import PLAN, RECORD, kept_model_problems
+from finetune_assets.lineage.cloud.managed_tuning import PLAN, RECORD, kept_model_problems
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.lineage.tuning_request import LOSS_CHART
 from finetune_assets.records.digests import short

@@ -11,9 +11,9 @@ import dagster as dg
 
 from finetune_assets.evaluation.report.charts import loss_png
 from finetune_assets.lineage.bases import Base, find_base
-from finetune_assets.lineage.cloud import open_clients, open_store, resolved_task
-from finetune_assets.lineage.cloud_jobs import finish, settle, submit
-from finetune_assets.lineage.cloud_plan import Plan, plan_job
+from finetune_assets.lineage.cloud.doors import open_clients, open_store, resolved_task
+from finetune_assets.lineage.cloud.jobs import finish, settle, submit
+from finetune_assets.lineage.cloud.plan import Plan, plan_job
 from finetune_assets.lineage.runtime import TaskRun, adapter_stage, asset_key
 from finetune_assets.lineage.tuning_request import ADAPTER, LOSS_CHART, request_of
 from finetune_assets.records.digests import digest_of

@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from finetune_assets.lineage.cloud import open_clients, patience_of
+from finetune_assets.lineage.cloud.doors import open_clients, patience_of
+from finetune_assets.lineage.cloud.managed_tuning import location_of
+from finetune_assets.lineage.cloud.remote_models import gemini_reference, registered
 from finetune_assets.lineage.contenders import Contender
-from finetune_assets.lineage.managed_tuning import location_of
-from finetune_assets.lineage.remote_models import gemini_reference, registered
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.releases.manifest import EndpointReference, ReleaseManifest

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from finetune_assets.datasets.text_templates import text_template
 from finetune_assets.evaluation.endpoint_config import EndpointConfig
 from finetune_assets.lineage.bases import Base
-from finetune_assets.lineage.cloud import open_clients, open_store, patience_of
+from finetune_assets.lineage.cloud.doors import open_clients, open_store, patience_of
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.releases.manifest import EndpointReference

@@ -19,7 +19,7 @@ from finetune_assets.resources.platform import Platform
 from finetune_assets.storage.errors import StorageError
 
 if TYPE_CHECKING:
-    from finetune_assets.lineage.cloud_idle import Idling
+    from finetune_assets.lineage.cloud.idle import Idling
 
 SWEEP_EVERY_SECONDS = 300
 IDLE_EVERY_SECONDS = 3600
@@ -53,7 +53,7 @@ def build_cloud_sensors(spec: TaskSpec) -> list[dg.SensorDefinition]:
         "undeploys where `cloud.endpoint.on_idle` says so, never what is live.",
     )
     def idle_endpoints(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult:
-        from finetune_assets.lineage.cloud_idle import look_at_machines
+        from finetune_assets.lineage.cloud.idle import look_at_machines
 
         try:
             return idle_result(look_at_machines(_open(spec, platform), datetime.now(UTC)), spec.name, context)
@@ -76,7 +76,7 @@ def sweep_result(task: TaskRun, context: dg.SensorEvaluationContext) -> dg.Senso
         task: the task.
         context: the tick's context; its cursor is a digest of the last news.
     """
-    from finetune_assets.lineage.cloud_sweep import report_lines, sweep_task
+    from finetune_assets.lineage.cloud.sweep import report_lines, sweep_task
 
     report = sweep_task(task, by="sensor")
     # Another task's sensor speaks of that task's jobs.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from finetune_assets.lineage.cloud import open_clients
+from finetune_assets.lineage.cloud.doors import open_clients
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.releases.manifest import load_manifest
