@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from finetune_assets.feedback.config import FeedbackConfig
 from finetune_assets.lineage import show
 from finetune_assets.lineage.automation import endpoint_condition
 from finetune_assets.lineage.bases import EMBEDDED_STAGE
@@ -177,7 +178,13 @@ def manifest_of(task: TaskRun, candidate: Contender, release: Release) -> Releas
         report_digest=release.report_digest,
         max_new_tokens=task.result(REPORT_STAGE).manifest["answer_tokens"],
         probes=tuple(recorded_probes(task, candidate)),
+        feedback=_feedback_of(task.config.feedback),
     )
+
+
+def _feedback_of(config: FeedbackConfig) -> dict[str, Any] | None:
+    """Return what a gateway has to know of the section; None for the defaults, which keep a release's key as it was."""
+    return None if config == FeedbackConfig() else config.model_dump(mode="json")
 
 
 def _weights_of(task: TaskRun, candidate: Contender, adapter: Artifact) -> dict[str, Any]:

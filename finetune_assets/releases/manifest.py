@@ -20,7 +20,7 @@ KIND = "release"
 FILE = "release.json"
 _KEY_DIGITS = 20
 # Parts that came later: a manifest without them reads, and is named, as it always was.
-_LATER: dict[str, Any] = {"endpoint": None, "base": None, "adapter": None, "probe_rule": "exact"}
+_LATER: dict[str, Any] = {"endpoint": None, "base": None, "adapter": None, "probe_rule": "exact", "feedback": None}
 # A gateway gives a question 30 s; a try that hangs has to leave room for another.
 _TRY_S = 12.0
 _QUESTION_S = 25.0
@@ -120,6 +120,11 @@ class ReleaseManifest(_Part):
         default="exact",
         description="When a live answer agrees with the recorded one: `exact`: equal in every field; `label`: the same "
         "label path; `valid`: a legal answer of the task. Remote models do not repeat themselves to the letter.",
+    )
+    feedback: dict[str, Any] | None = Field(
+        default=None,
+        description="The task's section `feedback:`, which says what a gateway keeps of questions and answers; null "
+        "for the defaults.",
     )
 
     @model_validator(mode="after")

@@ -88,7 +88,10 @@ def _serve(options: argparse.Namespace, settings: GatewaySettings, listener: soc
     if settings.host not in (LOOPBACK, "localhost", "::1"):
         log.warning("listening on %s: the gateway knows no users, everybody who reaches it may ask", settings.host)
     config = uvicorn.Config(
-        create_app(source, settings, on_started=_collect_garbage_again),
+        # A rehearsal is asked recorded questions; they are nobody's, and must not count as traffic.
+        create_app(
+            source, settings, on_started=_collect_garbage_again, home=home if options.releases is None else None
+        ),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=_GRACE_S,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from finetune_assets.evaluation.engine import Completion
 from finetune_assets.records.errors import FinetuneError
+from finetune_assets.records.example import Message
 from finetune_assets.records.task_type import ParsedAnswer
 from finetune_assets.serving.batching import EngineFailedError, MicroBatcher, OverloadedError
 from finetune_assets.serving.live import LiveReleases
@@ -34,12 +35,16 @@ class Answer:
         completion: what the model wrote.
         parsed: the answer as the task type reads it.
         latency_s: seconds from the question's arrival to its answer, waiting included.
+        fields: the input as it was asked.
+        messages: the prompt that the model read.
     """
 
     release: ServedRelease
     completion: Completion
     parsed: ParsedAnswer
     latency_s: float
+    fields: Mapping[str, Any]
+    messages: Sequence[Message]
 
 
 class Answering:
@@ -124,7 +129,7 @@ class Answering:
             ) from None
         _refuse_failed(completion)
         parsed = release.task_type.parse(completion.text)
-        return Answer(release, completion, parsed, time.perf_counter() - began)
+        return Answer(release, completion, parsed, time.perf_counter() - began, fields, messages)
 
 
 def _refuse_failed(completion: Completion) -> None:

@@ -32,4 +32,13 @@ class GatewaySettings(BaseModel):
     body_timeout_s: float = Field(
         default=10.0, gt=0.0, le=600.0, description="Seconds that a client has to send its body; then it gets 408."
     )
+    max_unrecorded: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="Answers that may wait to be recorded; one more gets 503."
+    )
+    record_wait_ms: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1000.0,
+        description="Milliseconds that answers gather before they are recorded together; 0 gives the shortest answers.",
+    )
     poll_s: float = Field(default=0.5, gt=0.0, le=60.0, description="Seconds between looks at the live pointer.")

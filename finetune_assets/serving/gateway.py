@@ -1,35 +1,42 @@
 """The gateway: one HTTP application in front of the live releases.
 
-It knows tasks, releases and limits; prompts come from the release's task type, answers from its engine. It knows no
-users and listens on loopback unless told otherwise.
+It knows tasks, releases and limits; prompts come from the release's task type, answers from its engine. Where it has a
+home, every answer is recorded there before it is sent. It knows no users and listens on loopback unless told otherwise.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from finetune_assets import __version__
+from finetune_assets.feedback.predictions import Outcome
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.serving.answering import Answer, Answering
 from finetune_assets.serving.batching import MicroBatcher
 from finetune_assets.serving.body_limit import BodyLimit
 from finetune_assets.serving.config import GatewaySettings
+from finetune_assets.serving.feedback_door import add_feedback
 from finetune_assets.serving.live import LiveReleases
 from finetune_assets.serving.metrics import GatewayMetrics
 from finetune_assets.serving.openai import ChatRequest, completion_body, completion_events, model_entry
 from finetune_assets.serving.problems import ApiProblem, line_without_mend
-from finetune_assets.serving.release import ReleaseSource
+from finetune_assets.serving.release import ReleaseSource, ServedRelease
+from finetune_assets.serving.request_ids import RequestIds
+from finetune_assets.serving.streaming import RecordedStream
+from finetune_assets.serving.witness import GatewayWitness
+from finetune_assets.storage.home import Home
 
 
 class PredictRequest(BaseModel):
@@ -44,6 +51,7 @@ class PredictRequest(BaseModel):
 class PredictResponse(BaseModel):
     """The answer, and which release gave it."""
 
+    request_id: str = Field(description="Id of the request, for feedback on the answer.")
     task: str = Field(description="The task asked.")
     release: dict[str, Any] = Field(description="`version` and `candidate` of the release that answered.")
     answer: dict[str, Any] = Field(description="The answer with what the task knows besides; empty when not valid.")
@@ -59,11 +67,17 @@ class Gateway:
         source: where the pointer and the releases are read.
         settings: limits and times.
         on_started: called once, when what was live at the start answers or has failed to.
+        home: where answers are recorded; None records none.
     """
 
     def __init__(
-        self, source: ReleaseSource, settings: GatewaySettings, on_started: Callable[[], None] | None = None
+        self,
+        source: ReleaseSource,
+        settings: GatewaySettings,
+        on_started: Callable[[], None] | None = None,
+        home: Home | None = None,
     ) -> None:
+        self.witness = None if home is None else GatewayWitness(home, settings)
         self.metrics = GatewayMetrics()
         self.batcher = MicroBatcher(
             self.metrics,
@@ -77,7 +91,9 @@ class Gateway:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run the batcher and the pointer's follower while the application lives."""
+        """Run the recorder, the batcher and the pointer's follower while the application lives."""
+        if self.witness is not None:
+            self.witness.start()
         self._workers = [
             asyncio.create_task(self.batcher.run(), name="batcher"),
             asyncio.create_task(self.live.follow(), name="follower"),
@@ -88,10 +104,25 @@ class Gateway:
             for worker in self._workers:
                 worker.cancel()
             await asyncio.gather(*self._workers, return_exceptions=True)
+            if self.witness is not None:
+                await asyncio.to_thread(self.witness.close)
 
     def dead_worker(self) -> str:
         """Return the name of a worker that has ended, which only a bug or the shutdown does; "" while all work."""
+        if self.witness is not None and not self.witness.alive:
+            return "recorder"
         return next((worker.get_name() for worker in self._workers if worker.done()), "")
+
+    async def answer(self, release: ServedRelease, fields: Mapping[str, Any]) -> Answer:
+        """Answer one input, unless the answer could not be recorded; see `Answering.fields`."""
+        if self.witness is not None:
+            self.witness.refuse_unless_alive()
+        return await self.answering.fields(release, fields)
+
+    async def record(self, answer: Answer, request_id: str, outcome: Outcome = "complete") -> None:
+        """Return when an answer is on the disk; at once for a gateway that records none."""
+        if self.witness is not None:
+            await self.witness.record(answer, request_id, outcome=outcome)
 
 
 def create_app(
@@ -99,6 +130,7 @@ def create_app(
     settings: GatewaySettings | None = None,
     *,
     on_started: Callable[[], None] | None = None,
+    home: Home | None = None,
 ) -> FastAPI:
     """Return the gateway's application.
 
@@ -106,9 +138,14 @@ def create_app(
         source: where the pointer and the releases are read; see `serving/release.py`.
         settings: limits and times; defaults fit one machine.
         on_started: called once, when what was live at the start answers or has failed to.
+        home: the installation's home, where answers are recorded and feedback is kept; None for a rehearsal, which
+            records nothing.
+
+    Raises:
+        FinetuneError, StorageError: when answers cannot be recorded there.
     """
     settings = settings or GatewaySettings()
-    gateway = Gateway(source, settings, on_started)
+    gateway = Gateway(source, settings, on_started, home)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -119,9 +156,11 @@ def create_app(
     app = FastAPI(title="finetune gateway", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     _add_questions(app, gateway)
     _add_state(app, gateway)
+    add_feedback(app, gateway.witness, gateway.answering.release)
     _add_error_shapes(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
     app.add_middleware(RequestCounter, metrics=gateway.metrics)
+    app.add_middleware(RequestIds)
     return app
 
 
@@ -140,17 +179,22 @@ def _add_questions(app: FastAPI, gateway: Gateway) -> None:
                 'Send {"fields": {"name": "…"}} or {"text": "…"}.',
             )
         fields = body.fields if body.fields is not None else release.fields_of_text(body.text or "")
-        return _prediction(await answering.fields(release, fields))
+        answer = await gateway.answer(release, fields)
+        await gateway.record(answer, request.state.request_id)
+        return _prediction(answer, request.state.request_id)
 
     @app.post("/v1/chat/completions", response_model=None)
     async def chat(body: ChatRequest, request: Request) -> Response:
         release = answering.release(body.model)
         request.state.task = body.model
-        answer = await answering.fields(release, release.fields_of_text(body.input_text()))
+        answer = await gateway.answer(release, release.fields_of_text(body.input_text()))
+        request_id = request.state.request_id
         if not body.stream:
-            return JSONResponse(completion_body(answer))
+            await gateway.record(answer, request_id)
+            return JSONResponse(completion_body(answer, request_id))
         include_usage = body.stream_options is not None and body.stream_options.include_usage
-        return StreamingResponse(completion_events(answer, include_usage=include_usage), media_type="text/event-stream")
+        events = completion_events(answer, request_id, include_usage=include_usage)
+        return RecordedStream(request, events, partial(gateway.record, answer, request_id))
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
@@ -200,9 +244,10 @@ def _add_error_shapes(app: FastAPI) -> None:
         return problem.response(request.url.path, error.headers)
 
 
-def _prediction(answer: Answer) -> PredictResponse:
+def _prediction(answer: Answer, request_id: str) -> PredictResponse:
     ref = answer.release.ref
     return PredictResponse(
+        request_id=request_id,
         task=ref.task,
         release={"version": ref.version, "candidate": ref.candidate},
         answer=answer.parsed.value,

@@ -81,19 +81,19 @@ class ChatRequest(BaseModel):
         return "\n".join(part.text for part in content)
 
 
-def completion_body(answer: Answer) -> dict[str, Any]:
-    """Return a chat completion in OpenAI's shape."""
+def completion_body(answer: Answer, request_id: str) -> dict[str, Any]:
+    """Return a chat completion in OpenAI's shape, with the id that feedback names."""
     message = {"role": "assistant", "content": answer.completion.text, "refusal": None}
     return {
-        **_head(answer, "chat.completion"),
+        **_head(answer, "chat.completion", request_id),
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
         "usage": _usage(answer),
     }
 
 
-def completion_events(answer: Answer, *, include_usage: bool) -> Iterator[str]:
+def completion_events(answer: Answer, request_id: str, *, include_usage: bool) -> Iterator[str]:
     """Yield a chat completion as server-sent events; the text comes in one piece."""
-    head = _head(answer, "chat.completion.chunk")
+    head = _head(answer, "chat.completion.chunk", request_id)
     role: dict[str, Any] = {"role": "assistant", "content": answer.completion.text}
     for delta, reason in ((role, None), ({}, "stop")):
         yield _event({**head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}]})
@@ -107,7 +107,7 @@ def model_entry(task: str, *, created: int = 0, owned_by: Literal["finetune"] = 
     return {"id": task, "object": "model", "created": created, "owned_by": owned_by}
 
 
-def _head(answer: Answer, kind: str) -> dict[str, Any]:
+def _head(answer: Answer, kind: str, request_id: str) -> dict[str, Any]:
     ref = answer.release.ref
     return {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
@@ -115,6 +115,7 @@ def _head(answer: Answer, kind: str) -> dict[str, Any]:
         "created": int(time.time()),
         "model": ref.task,
         "system_fingerprint": f"v{ref.version}-{ref.candidate[:12]}",
+        "request_id": request_id,
     }
 
 

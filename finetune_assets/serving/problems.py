@@ -55,7 +55,7 @@ class ApiProblem(Exception):  # noqa: N818  the name of RFC 9457 for it
         """Return the answer in the shape that callers of `path` expect."""
         together = {**self.headers, **(headers or {})}
         if self.is_openai(path):
-            return JSONResponse(self._openai(), self.status, headers=together)
+            return JSONResponse(self.openai_body(), self.status, headers=together)
         return JSONResponse(self._problem(), self.status, headers=together, media_type="application/problem+json")
 
     def _problem(self) -> dict[str, Any]:
@@ -68,7 +68,8 @@ class ApiProblem(Exception):  # noqa: N818  the name of RFC 9457 for it
         }
         return {**body, "field": self.field} if self.field else body
 
-    def _openai(self) -> dict[str, Any]:
+    def openai_body(self) -> dict[str, Any]:
+        """Return OpenAI's error object."""
         kinds = {429: "rate_limit_error"}
         kind = kinds.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
         message = f"{self.detail} {self.mend}"

@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import ValidationError
+
 from finetune_assets.datasets.render import template_hash
 from finetune_assets.evaluation.engine import Engine
+from finetune_assets.feedback.config import FeedbackConfig
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Message
 from finetune_assets.records.task_type import TaskType
@@ -39,12 +42,14 @@ class ServedRelease:
         task_type: asks its questions and reads its answers.
         engine: answers.
         example_fields: an input that it is known to answer, the first of its recorded probes.
+        feedback: what may be kept of its questions and answers.
     """
 
     ref: ReleaseRef
     task_type: TaskType
     engine: Engine = field(repr=False)
     example_fields: Mapping[str, Any] = field(repr=False)
+    feedback: FeedbackConfig = field(default_factory=FeedbackConfig, repr=False)
 
     def first_question(self) -> list[Message]:
         """Return the question that shows that it answers."""
@@ -165,7 +170,20 @@ def load_release(
         engine = _remote_engine(manifest.endpoint, manifest, os.environ if environ is None else environ)
     else:
         engine = _local_engine(store, manifest, task_type, place, threads)
-    return ServedRelease(ref, task_type, engine, manifest.probes[0].fields)
+    return ServedRelease(ref, task_type, engine, manifest.probes[0].fields, _feedback_of(manifest, place))
+
+
+def _feedback_of(manifest: ReleaseManifest, place: str) -> FeedbackConfig:
+    try:
+        return FeedbackConfig.model_validate(manifest.feedback or {})
+    except ValidationError as error:
+        # Serving with the defaults could keep what the task forbids.
+        raise FinetuneError(
+            "the release's section `feedback:` cannot be read",
+            where=place,
+            found=error.errors()[0]["msg"],
+            mend="deploy the release again with this version of finetune_assets",
+        ) from error
 
 
 def _remote_engine(endpoint: EndpointReference, manifest: ReleaseManifest, environ: Mapping[str, str]) -> Engine:

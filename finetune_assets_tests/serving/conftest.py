@@ -223,9 +223,9 @@ def open_workshop(folder: Path, base: Path, task_type: TaskType) -> Workshop:
 
 
 @contextmanager
-def serving(source: ReleaseSource, **settings: Any) -> Iterator[httpx.Client]:
+def serving(source: ReleaseSource, *, home: Home | None = None, **settings: Any) -> Iterator[httpx.Client]:
     """Serve a source over real HTTP on loopback, in a thread; give a client of it."""
-    app = create_app(source, GatewaySettings(poll_s=0.05, **settings))
+    app = create_app(source, GatewaySettings(poll_s=0.05, **settings), home=home)
     listener = bind("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -85,6 +85,7 @@ def test_it_answers_what_the_report_saw(live, task_type, form):
         assert response.status_code == 200
         found = response.json()
         assert found.pop("latency_ms") > 0
+        assert found.pop("request_id") == response.headers["x-request-id"]
         assert found == {
             "task": TASK,
             "release": {"version": reference.version, "candidate": reference.candidate},

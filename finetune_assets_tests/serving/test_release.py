@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from finetune_assets.datasets.render import CHATML
+from finetune_assets.feedback.config import FeedbackConfig
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import RawRecord, SourceRef
 from finetune_assets.releases.manifest import store_manifest
@@ -153,3 +154,17 @@ def test_a_listing_names_what_is_rehearsed(workshop, adapters, tmp_path):
         read_listing(path)
     with pytest.raises(ValueError, match="one release of each task"):
         write_listing(path, [reference, reference])
+
+
+def test_a_release_says_what_may_be_kept_of_its_traffic(workshop, adapters):
+    plain, manifest = workshop.release(adapters[0])
+    assert "feedback" not in manifest.content()
+    assert load_release(workshop.store, plain).feedback == FeedbackConfig()
+    config = FeedbackConfig(inputs="digest", subject_field="person")
+    own, _ = workshop.release(adapters[1], feedback=config.model_dump(mode="json"))
+    assert load_release(workshop.store, own).feedback == config
+    bad = workshop.manifest(adapters[1], feedback={"inputs": "everything"})
+    key = store_manifest(workshop.store, bad).key
+    unreadable = own.model_copy(update={"candidate": bad.candidate, "artifact_key": key})
+    with pytest.raises(FinetuneError, match="section `feedback:` cannot be read"):
+        load_release(workshop.store, unreadable)
