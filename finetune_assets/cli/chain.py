@@ -67,6 +67,7 @@ def run_chain(
     overrides: Mapping[str, str],
     on_event: EventHandler,
     smoke: bool = False,
+    tags: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Run a task's chain in this process.
 
@@ -79,6 +80,7 @@ def run_chain(
         overrides: values to try.
         on_event: called with each event of the run.
         smoke: a smoke test: tune on `cloud.smoke.rows` rows, ask one question, and write down that it worked.
+        tags: further tags of the run.
 
     Returns:
         What was run and how it ended.
@@ -107,7 +109,7 @@ def run_chain(
             task=spec.name,
             assets=keys,
             run_config={"resources": {"options": {"config": run_options}, **_platform(home)}},
-            tags={NAMESPACE_TAG: namespace},
+            tags={NAMESPACE_TAG: namespace, **(tags or {})},
             on_event=on_event,
         )
     waits = settings.config.release.approval == "manual" and not until and not options.is_experiment

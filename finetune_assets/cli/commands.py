@@ -8,30 +8,29 @@ Exit codes: 0 done, 1 an error (one line says which), 2 a wrong command line, 3 
 import gc
 import json
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from finetune_assets.cli.budget_commands import budget
-from finetune_assets.cli.common import EXIT_ERROR, EXIT_GATE, EXIT_STOPPED, AsJson, TaskName, err, out
+from finetune_assets.cli.common import EXIT_ERROR, AsJson, TaskName, err, out
 from finetune_assets.cli.common import find_task as _task
 from finetune_assets.cli.common import home_folder as _home
 from finetune_assets.cli.data_commands import data
 from finetune_assets.cli.doctor_commands import doctor
+from finetune_assets.cli.ending import dagster_instance, leave, plain, terminable
 from finetune_assets.cli.endpoint_commands import endpoints
+from finetune_assets.cli.feedback_commands import feedback
 from finetune_assets.cli.job_commands import jobs
 from finetune_assets.cli.report_commands import compare, report
 from finetune_assets.cli.suite_commands import suites
 from finetune_assets.cli.taxonomy_commands import taxonomy
+from finetune_assets.cli.trigger_commands import replay, trigger
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.storage.errors import StorageError
 
 if TYPE_CHECKING:
-    from finetune_assets.cli.running import RunResult
     from finetune_assets.lineage.task_config import TaskSpec
 
 _COLLECT_AFTER = 100_000  # new objects; Python's own figure is 700
@@ -45,9 +44,12 @@ app.add_typer(suites)
 app.add_typer(jobs)
 app.add_typer(endpoints)
 app.add_typer(budget)
+app.add_typer(feedback)
 app.command()(doctor)
 app.command()(report)
 app.command()(compare)
+app.command()(trigger)
+app.command()(replay)
 
 Sets = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads the annotation
@@ -65,29 +67,16 @@ def main() -> None:
     try:
         app()
     except (FinetuneError, StorageError) as problem:
-        err.print(f"[bold red]error:[/] {_plain(problem)}")
+        err.print(f"[bold red]error:[/] {plain(problem)}")
         sys.exit(EXIT_ERROR)
     finally:
         gc.freeze()
-
-
-def _plain(problem: object) -> str:
-    # Square brackets in a message are text, not Rich's markup.
-    return str(problem).replace("[", r"\[")
 
 
 def _tasks() -> "dict[str, TaskSpec]":
     from finetune_assets.component import known_tasks
 
     return known_tasks(os.environ)
-
-
-@contextmanager
-def _instance() -> "Iterator[Any]":
-    from finetune_assets.lineage.instance import open_instance
-
-    with open_instance(_home(), os.environ) as instance:
-        yield instance
 
 
 def _overrides(sets: list[str] | None) -> dict[str, str]:
@@ -120,7 +109,7 @@ def run(
     if smoke and (limit or until):
         raise typer.BadParameter("--smoke takes its rows from cloud.smoke.rows and ends at the adapter")
     spec = _task(task)
-    with _terminable(), _instance() as instance:
+    with terminable(), dagster_instance() as instance:
         with Progress(out, spec) as progress:
             outcome = run_chain(
                 spec,
@@ -133,41 +122,7 @@ def run(
                 smoke=smoke,
             )
         print_outcome(out, spec, outcome, instance, _home())
-    _leave(outcome.result)
-
-
-def _leave(result: "RunResult") -> None:
-    if result.success:
-        return
-    if result.stopped:
-        _say_stopped()
-    if result.failed_checks and not result.error:
-        for asset, check, summary in result.failed_checks:
-            err.print(f"[bold red]gate not passed:[/] {asset} {check}: {_plain(summary)}")
-        raise typer.Exit(EXIT_GATE)
-    err.print(f"[bold red]error:[/] {_plain(result.error)}")
-    raise typer.Exit(EXIT_ERROR)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C, so that a stopped run is reported and its trainer stopped."""
-
-    def stop(_signum: int, _frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    except KeyboardInterrupt:
-        _say_stopped()
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _say_stopped() -> NoReturn:
-    err.print("[bold]stopped[/]; run the same command again, it resumes")
-    raise typer.Exit(EXIT_STOPPED)
+    leave(outcome.result)
 
 
 @app.command()
@@ -183,7 +138,7 @@ def status(
 
     specs = [_task(task)] if task else list(_tasks().values())
     home = _home()
-    with _instance() as instance:
+    with dagster_instance() as instance:
         sweep_dead_runs(instance)
         reader = StatusReader(home, Database.open(home.database_url), instance)
         states = [reader.read(spec) for spec in specs]
@@ -296,11 +251,11 @@ def _decide(task: str, candidate: str, decision: str, note: str) -> None:
     from finetune_assets.cli.views import Progress, print_decision
 
     spec = _task(task)
-    with _terminable(), _instance() as instance:
+    with terminable(), dagster_instance() as instance:
         with Progress(out, spec) as progress:
             outcome = decide(spec, instance, _home(), candidate, decision, note, on_event=progress.event)
         print_decision(out, spec, outcome, decision, instance, _home())
-    _leave(outcome.result)
+    leave(outcome.result)
 
 
 @app.command("approve-code")

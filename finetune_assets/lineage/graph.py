@@ -6,9 +6,11 @@ import dagster as dg
 
 from finetune_assets.lineage import (
     deployed_endpoint,
+    error_cases,
     raw_observations,
     release_approval,
     splits_checks,
+    trigger_history,
     tuned_adapter,
     uploaded_dataset,
     validated_splits,
@@ -19,6 +21,7 @@ from finetune_assets.lineage.base_model import embedded_base_key
 from finetune_assets.lineage.cloud.sensors import build_cloud_sensors
 from finetune_assets.lineage.settings import resolve
 from finetune_assets.lineage.task_config import TaskSpec
+from finetune_assets.lineage.trigger_sensor import build_trigger_sensors
 
 
 def build_task_graph(given: TaskSpec) -> dg.Definitions:
@@ -34,7 +37,10 @@ def build_task_graph(given: TaskSpec) -> dg.Definitions:
     return dg.Definitions.merge(
         _data_part(spec, shared),
         _model_part(spec, shared),
-        dg.Definitions(jobs=[build_job(spec, shared)], sensors=build_cloud_sensors(spec)),
+        dg.Definitions(assets=[error_cases.build_asset(spec), trigger_history.build_asset(spec)]),
+        dg.Definitions(
+            jobs=[build_job(spec, shared)], sensors=[*build_cloud_sensors(spec), *build_trigger_sensors(spec)]
+        ),
     )
 
 

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from finetune_assets.datasets.config import DatasetConfig
 from finetune_assets.evaluation.config import GateConfig
+from finetune_assets.feedback.config import FeedbackConfig
+from finetune_assets.feedback.triggers.policy import TriggerPolicy
 from finetune_assets.releases.config import ReleaseConfig
 from finetune_assets.task_types.classification import ClassificationConfig
 from finetune_assets.task_types.question_answering import QuestionAnsweringConfig
@@ -63,6 +65,14 @@ class TaskConfig(BaseModel):
     )
     evaluation: GateConfig = Field(default_factory=GateConfig, description="What a candidate must show to be released.")
     release: ReleaseConfig = Field(default_factory=ReleaseConfig, description="Approval and rollout.")
+    feedback: FeedbackConfig = Field(
+        default_factory=FeedbackConfig,
+        description="What is kept of live traffic, for how long, and what counts as one error.",
+    )
+    triggers: TriggerPolicy | None = Field(
+        default=None,
+        description="Which evidence asks for a new run, how often and at what cost; null: only a person asks for one.",
+    )
 
     @model_validator(mode="after")
     def _type_section_fits(self) -> "TaskConfig":

@@ -188,14 +188,15 @@ def _model_at(model: type[BaseModel], loc: Sequence[int | str]) -> type[BaseMode
     return found
 
 
-def _paths_of(model: type[BaseModel], key: str, prefix: str = "") -> list[str]:
-    """Return the dotted paths of all settings of this name."""
+def _paths_of(model: type[BaseModel], key: str, prefix: str = "", above: tuple[type[BaseModel], ...] = ()) -> list[str]:
+    """Return the dotted paths of all settings of this name; a model within itself is not entered again."""
     paths = []
     for name, field in model.model_fields.items():
         if name == key:
             paths.append(f"{prefix}{name}")
         for inner in _models_in(field.annotation):
-            paths.extend(_paths_of(inner, key, f"{prefix}{name}."))
+            if inner not in above:
+                paths.extend(_paths_of(inner, key, f"{prefix}{name}.", (*above, inner)))
     return paths
 
 

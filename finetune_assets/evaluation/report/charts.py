@@ -118,6 +118,32 @@ def loss_png(loss: Sequence[Sequence[float]], *, evaluation: Sequence[Sequence[f
     return _png(figure)
 
 
+def trend_png(points: Sequence[tuple[str, float, float, float]], *, title: str) -> bytes:
+    """Draw a share over time with its interval.
+
+    Args:
+        points: (name of the time, share, its lower bound, its upper bound) in order of time, shares from 0 to 1.
+        title: the chart's title.
+
+    Returns:
+        A PNG.
+    """
+    figure, axes = _figure(7.0, 3.6)
+    places = range(len(points))
+    axes.fill_between(
+        places, [100 * low for _, _, low, _ in points], [100 * high for *_, high in points], color=_BLUE, alpha=0.2
+    )
+    axes.plot(places, [100 * share for _, share, _, _ in points], color=_BLUE, marker="o")
+    every = max(1, len(points) // 10)
+    axes.set_xticks([*places][::every], [name for name, *_ in points][::every], rotation=45, ha="right")
+    axes.tick_params(labelsize=8)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("percent")
+    axes.set_title(_plain(title))
+    axes.grid(visible=True, alpha=0.3)
+    return _png(figure)
+
+
 def label_bars_png(counts: Mapping[str, int], *, title: str = "Rows by label") -> bytes:
     """Draw how many rows each label has, most first; beyond 40 labels the rest is one bar.
 
