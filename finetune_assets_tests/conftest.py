@@ -17,6 +17,11 @@ settings.load_profile("soak" if "FINETUNE_SOAK" in os.environ else "usual")
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a case of bytes after its argument: packed bytes hold the time, and two workers must collect the same names."""
+    return argname if isinstance(val, bytes | bytearray) else None
+
+
 @pytest.fixture
 def real_data() -> Path:
     """The folder of real data that FINETUNE_REAL_DATA names; the test is skipped where there is none."""

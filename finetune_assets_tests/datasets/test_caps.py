@@ -61,7 +61,7 @@ def refused_in_folder(folder: Path, name: str, content: bytes, **caps: Any) -> d
         ("b.json", json.dumps([GOOD, LONG, GOOD]).encode()),
         ("b.csv", table([GOOD, LONG, GOOD])),
         ("b.parquet", parquet([GOOD, LONG, GOOD])),
-        ("b.jsonl.gz", gzip.compress(lines([GOOD, LONG, GOOD]))),
+        ("b.jsonl.gz", gzip.compress(lines([GOOD, LONG, GOOD]), mtime=0)),
     ],
 )
 def test_a_record_that_is_too_long(tmp_path: Path, name: str, content: bytes) -> None:
