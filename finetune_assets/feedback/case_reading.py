@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from finetune_assets.feedback.case_moves import CaseState, Source
-from finetune_assets.feedback.predictions import Signal
+from finetune_assets.records.doubts import Signal
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.feedback_models import ErrorCaseRow, FeedbackTextRow
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from finetune_assets.feedback.case_moves import Method, Source
-from finetune_assets.feedback.predictions import Prediction, Signal
+from finetune_assets.feedback.predictions import Prediction
+from finetune_assets.records.doubts import Signal
 
 
 @dataclass(frozen=True, slots=True)

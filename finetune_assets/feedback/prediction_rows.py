@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from finetune_assets.feedback.predictions import Prediction, Signal
+from finetune_assets.feedback.predictions import Prediction
+from finetune_assets.records.doubts import Signal
 from finetune_assets.records.json_lines import encode_line
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -11,23 +11,11 @@ from finetune_assets.feedback.config import FeedbackConfig
 from finetune_assets.feedback.pseudonyms import Pseudonyms
 from finetune_assets.feedback.redaction import Redactor, person_in
 from finetune_assets.records.digests import canonical_json
+from finetune_assets.records.doubts import Signal
 from finetune_assets.records.errors import FinetuneError
 
 Outcome = Literal["complete", "broken_off"]
 LABEL_JOINT = " / "
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """One thing that the error detector noticed.
-
-    Attributes:
-        kind: its name, such as `empty_answer`.
-        score: how sure it is that the answer is wrong, from 0 to 1.
-    """
-
-    kind: str
-    score: float
 
 
 @dataclass(frozen=True, slots=True)

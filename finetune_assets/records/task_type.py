@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from finetune_assets.records.doubts import Signal
 from finetune_assets.records.example import Example, Message, RawRecord, Rejection
 from finetune_assets.records.measure import Marks, Measure
 
@@ -70,6 +71,15 @@ class TaskType(Protocol):
 
     def parse(self, text: str) -> ParsedAnswer:
         """Read a model's answer. Never raises."""
+
+    def doubts(self, fields: Mapping[str, Any], text: str, answer: ParsedAnswer) -> tuple[Signal, ...]:
+        """Return what in a live answer looks wrong before anybody has checked it. Never raises.
+
+        Args:
+            fields: the input as it was asked.
+            text: what the model wrote.
+            answer: the same, read by `parse`.
+        """
 
     @property
     def measures(self) -> tuple[Measure, ...]:

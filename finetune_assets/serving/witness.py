@@ -27,6 +27,7 @@ from finetune_assets.feedback.recorder import (
     RecorderClosedError,
 )
 from finetune_assets.records.digests import canonical_json
+from finetune_assets.records.doubts import doubt_score
 from finetune_assets.serving.answering import Answer
 from finetune_assets.serving.config import GatewaySettings
 from finetune_assets.serving.problems import ApiProblem
@@ -168,8 +169,9 @@ class GatewayWitness:
         return Witness(config, self._names)
 
     def _prediction(self, answer: Answer, request_id: str, outcome: Outcome, at: datetime) -> Prediction:
-        ref = answer.release.ref
+        ref, task_type = answer.release.ref, answer.release.task_type
         try:
+            doubts = task_type.doubts(answer.fields, answer.completion.text, answer.parsed)
             prediction = self._writer(answer.release.feedback).prediction(
                 request_id=request_id,
                 task=ref.task,
@@ -182,6 +184,8 @@ class GatewayWitness:
                 label_path=answer.parsed.label_path,
                 valid=answer.parsed.valid,
                 latency_ms=answer.latency_s * 1000,
+                signals=doubts,
+                score=doubt_score(doubts),
                 outcome=outcome,
             )
             # What the file cannot hold must be refused here: in the recorder's thread it would end the recorder.

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from finetune_assets.datasets.normalise import content_key
 from finetune_assets.datasets.taxonomies.nodes import tidy
 from finetune_assets.datasets.taxonomies.taxonomy import Fault, Taxonomy
+from finetune_assets.records.doubts import Signal, doubts_of_reading
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Example, Message, PlainExample, RawRecord, Rejection
 from finetune_assets.records.measure import Marks, Measure
@@ -317,6 +318,10 @@ class ClassificationTask:
             return ParsedAnswer(False, problem="unknown_label")
         value = dict(zip(self.target_keys.values(), path, strict=True)) | self.taxonomy.describe(path)
         return ParsedAnswer(True, path, value)
+
+    def doubts(self, fields: Mapping[str, Any], text: str, answer: ParsedAnswer) -> tuple[Signal, ...]:  # noqa: ARG002
+        """Return that an answer is blank or no legal one; nothing else can be told without the right answer."""
+        return doubts_of_reading(text, valid=answer.valid)
 
     @property
     def measures(self) -> tuple[Measure, ...]:

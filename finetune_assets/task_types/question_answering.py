@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from finetune_assets.datasets.cleaning import clean
 from finetune_assets.datasets.languages import UNDETERMINED, rate_language
 from finetune_assets.datasets.render import neutralise
+from finetune_assets.records.doubts import Signal, doubts_of_reading
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Example, Message, RawRecord, Rejection
 from finetune_assets.records.measure import Marks, Measure
@@ -282,6 +283,10 @@ class QuestionAnsweringTask:
             if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
                 return " ".join(str(value).split())[:_MAX_LABEL]
         return language if language != UNDETERMINED else NO_STRATUM
+
+    def doubts(self, fields: Mapping[str, Any], text: str, answer: ParsedAnswer) -> tuple[Signal, ...]:  # noqa: ARG002
+        """Return that an answer is blank or no legal one; nothing else can be told without the right answer."""
+        return doubts_of_reading(text, valid=answer.valid)
 
     @property
     def measures(self) -> tuple[Measure, ...]:

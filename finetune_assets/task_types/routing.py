@@ -18,6 +18,7 @@ from finetune_assets.datasets.normalise import content_key
 from finetune_assets.datasets.rule_fault import RuleFault
 from finetune_assets.datasets.tools import Tool, ToolConfig, catalogue
 from finetune_assets.datasets.traces.config import TraceRulesConfig
+from finetune_assets.records.doubts import Signal, doubts_of_reading
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Example, Message, RawRecord, Rejection
 from finetune_assets.records.measure import Marks, Measure
@@ -253,6 +254,10 @@ class RoutingTask:
     def parse(self, text: str) -> ParsedAnswer:
         """Read a model's answer, out of a code fence or prose where need be. Never raises."""
         return self.form.parse(text)
+
+    def doubts(self, fields: Mapping[str, Any], text: str, answer: ParsedAnswer) -> tuple[Signal, ...]:  # noqa: ARG002
+        """Return that an answer is blank or no legal one; nothing else can be told without the right answer."""
+        return doubts_of_reading(text, valid=answer.valid)
 
     @property
     def measures(self) -> tuple[Measure, ...]:

@@ -22,6 +22,7 @@ from finetune_assets.datasets.code.grammars import load_language, load_query
 from finetune_assets.datasets.code.licences import licence_of
 from finetune_assets.datasets.code.model import CodeFile
 from finetune_assets.datasets.code.prose import mask_addresses
+from finetune_assets.records.doubts import Signal, doubts_of_reading
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Example, Message, RawRecord, Rejection
 from finetune_assets.records.measure import Marks, Measure
@@ -268,6 +269,10 @@ class SourceCodeTask:
                 return ParsedAnswer(True, value={"strategy": strategy, "code": code})
             return ParsedAnswer(False, problem="syntax_error")
         return ParsedAnswer(True, value={"strategy": strategy, "answer": text.strip()})
+
+    def doubts(self, fields: Mapping[str, Any], text: str, answer: ParsedAnswer) -> tuple[Signal, ...]:  # noqa: ARG002
+        """Return that an answer is blank or no legal one; nothing else can be told without the right answer."""
+        return doubts_of_reading(text, valid=answer.valid)
 
     @property
     def measures(self) -> tuple[Measure, ...]:

@@ -20,8 +20,9 @@ from finetune_assets.datasets.normalise import content_key, normalise_text
 from finetune_assets.datasets.render import neutralise
 from finetune_assets.datasets.transcripts.error_detector import detect_errors
 from finetune_assets.records.digests import digest_of_text
+from finetune_assets.records.doubts import Signal, doubts_of_reading
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets.records.example import Attachment, Example, Message, RawRecord, Rejection
+from finetune_assets.records.example import Attachment, Example, Message, RawRecord, Rejection, SourceRef
 from finetune_assets.records.measure import Marks, Measure
 from finetune_assets.records.task_type import ParsedAnswer
 from finetune_assets.records.transcript_text import white_space
@@ -37,6 +38,7 @@ from finetune_assets.task_types.transcription_marks import MEASURES, mark_transc
 NAME = "transcription"
 SCHEMA = "transcription/1"
 ERROR_TYPE = "error_type"
+_LIVE = SourceRef("live")
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,17 @@ class TranscriptionTask:
         if not transcript:
             return ParsedAnswer(False, problem="empty_answer")
         return ParsedAnswer(True, value={"corrected_transcript": transcript})
+
+    def doubts(self, fields: Mapping[str, Any], text: str, answer: ParsedAnswer) -> tuple[Signal, ...]:
+        """Return what the error detector says of a corrected transcript; the audio's length is taken from the input."""
+        unread = doubts_of_reading(text, valid=answer.valid)
+        if unread:
+            return unread
+        case = read_case(canonical_fields(fields, self.aliases), _LIVE, self.config.max_characters)
+        seconds = None if isinstance(case, FieldFault) else case.seconds
+        # The recogniser's confidence speaks of what it wrote, not of what the model made of it.
+        found = detect_errors(text, self.config.detector, seconds=seconds).signals
+        return tuple(Signal(signal.type, signal.confidence) for signal in found)
 
     @property
     def measures(self) -> tuple[Measure, ...]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from finetune_assets.feedback.cases import CaseBook
 from finetune_assets.feedback.config import FeedbackConfig
-from finetune_assets.feedback.predictions import Prediction, Signal, Witness
+from finetune_assets.feedback.predictions import Prediction, Witness
 from finetune_assets.feedback.pseudonyms import Pseudonyms
+from finetune_assets.records.doubts import Signal
 from finetune_assets.storage.database import Database
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

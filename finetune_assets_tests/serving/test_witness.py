@@ -16,11 +16,14 @@ import httpx
 import pytest
 
 from finetune_assets.feedback.case_reading import read_cases
+from finetune_assets.feedback.cases import CaseBook
 from finetune_assets.feedback.config import FeedbackConfig, RedactionConfig
+from finetune_assets.feedback.detected import ingest_detected
 from finetune_assets.feedback.forgetting import forget
 from finetune_assets.feedback.prediction_store import FILE_NAME, PredictionStore
 from finetune_assets.feedback.pseudonyms import Pseudonyms
 from finetune_assets.feedback.recorder import PredictionRecorder
+from finetune_assets.records.doubts import Signal
 from finetune_assets.serving.config import GatewaySettings
 from finetune_assets.serving.feedback_door import _is_loopback
 from finetune_assets.serving.process import start_gateway
@@ -114,6 +117,18 @@ def test_only_digests_are_kept_where_the_task_says_so(home, engine, task_type):
         assert strange.status_code == 200
 
 
+def test_an_answer_that_no_task_can_mean_becomes_an_error_case(client, home, engine):
+    engine.answer = "no label at all"
+    doubted = kept(home, ask(client))
+    assert (doubted.signals, doubted.score) == ((Signal("invalid_answer", 0.9),), 0.9)
+    engine.answer = ANSWER
+    assert kept(home, ask(client)).score == 0.0
+    database = Database.open(home.database_url)
+    book = CaseBook(database, CONFIG, Pseudonyms.load(home.path))
+    assert ingest_detected(book, PredictionStore(home.path / FILE_NAME), TASK) == 1
+    assert [(case.source, case.request_id) for case in read_cases(database, TASK)] == [("detector", doubted.request_id)]
+
+
 @pytest.mark.parametrize("body", [b'{"fields": {"text": "x", "n": NaN}}', b'{"fields": {"text": "x", "n": -Infinity}}'])
 def test_what_no_record_can_hold_is_422_and_harms_nobody(client, home, body):
     response = client.post(PREDICT, content=body, headers={"content-type": "application/json"})
@@ -181,7 +196,10 @@ def test_a_stream_whose_reader_stalls_and_leaves_is_recorded(client, home, engin
     engine.answer = "long " * 2_000_000
     body = json.dumps(chat("stalled", stream=True)).encode()
     head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nX-Request-Id: gone-2\r\nContent-Type: application/json\r\n"
-    with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+    with socket.socket() as connection:
+        # The machine's own buffers could take the whole answer, and then nobody has left before its end.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect((client.base_url.host, client.base_url.port))
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         assert connection.recv(100)
         assert kept(home, "gone-2") is None

@@ -361,3 +361,27 @@ def test_length_and_confidence_of_the_record_itself_are_read_too() -> None:
     fault = read(task, case(duration="long"))
     assert isinstance(fault, Rejection)
     assert (fault.reason, fault.field) == ("wrong_type", "duration_seconds")
+
+
+@pytest.mark.parametrize(
+    ("fields", "text", "kinds"),
+    [
+        ({}, "Hello world.", []),
+        ({}, " ", ["empty_answer"]),
+        ({}, "Heeeeello world.", ["repeated_chars"]),
+        ({"duration_seconds": 100.0}, "Hello world.", ["length_anomaly_short"]),
+        ({"duration_seconds": "long"}, "Hello world.", []),
+        # The recogniser was unsure of what it heard; the model's correction of it is another text.
+        ({"model_confidence": 0.01}, "Hello world.", []),
+    ],
+)
+def test_the_detector_doubts_live_answers(fields: dict[str, Any], text: str, kinds: list[str]) -> None:
+    task = make_task()
+    asked = {"original_transcript": "helo wrld", **fields}
+    assert [signal.kind for signal in task.doubts(asked, text, task.parse(text))] == kinds
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), JSON, max_size=5), st.text(max_size=80))
+def test_no_live_answer_breaks_the_detector(fields: dict[str, Any], text: str) -> None:
+    task = make_task()
+    assert all(0 < signal.score <= 1 for signal in task.doubts(fields, text, task.parse(text)))
