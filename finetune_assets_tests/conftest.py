@@ -18,7 +18,7 @@ os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Name a case of bytes after its argument: packed bytes hold the time, and two workers must collect the same names."""
+    """Name a case of bytes after its argument: packed bytes hold the time, and workers must collect the same names."""
     return argname if isinstance(val, bytes | bytearray) else None
 
 

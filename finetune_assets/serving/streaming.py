@@ -39,6 +39,8 @@ class RecordedStream(StreamingResponse):
 
     async def _recorded(self, events: Iterator[str]) -> AsyncIterator[str]:
         yield next(events)
+        # The server waits for a slow reader only when it is given more: an empty piece, which is not sent.
+        yield ""
         problem = await self._settle("broken_off" if await self._request.is_disconnected() else "complete")
         if problem is not None:
             # The head is sent already, so that the refusal can only stand where the end would.
