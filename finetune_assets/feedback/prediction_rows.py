@@ -15,6 +15,12 @@ from finetune_assets.records.json_lines import encode_line
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+HOUR_MICROS = 3_600_000_000
+PLACES = 1 << 31
+"""Places that a request may have; see `_place`."""
+SHARES = (64, 8)
+"""Shares of all places, from the smallest, that have an index of their own: one row of so many is in it."""
+
 COLUMNS = (
     "request_id",
     "task",
@@ -54,7 +60,27 @@ SCHEMA = (
     "CREATE TABLE IF NOT EXISTS doubted (task TEXT PRIMARY KEY, up_to INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS pruned (id INTEGER PRIMARY KEY, task TEXT NOT NULL, before INTEGER NOT NULL, "
     "predictions INTEGER NOT NULL)",
+    *(
+        # Of a window of very many rows a sample lies within these few.
+        f"CREATE INDEX IF NOT EXISTS predictions_share_{share} ON predictions (task, at, place, characters, words) "
+        f"WHERE place < {PLACES // share}"
+        for share in SHARES
+    ),
+    # What a window holds is added up as it is written, so that a tick need not visit every row.
+    "CREATE TABLE IF NOT EXISTS tally (task TEXT NOT NULL, hour INTEGER NOT NULL, label TEXT NOT NULL, "
+    "predictions INTEGER NOT NULL, PRIMARY KEY (task, hour, label)) WITHOUT ROWID",
+    "CREATE TRIGGER IF NOT EXISTS tally_more AFTER INSERT ON predictions BEGIN "  # noqa: S608 - our own numbers
+    f"INSERT INTO tally VALUES (NEW.task, NEW.at / {HOUR_MICROS}, NEW.label, 1) "
+    "ON CONFLICT (task, hour, label) DO UPDATE SET predictions = predictions + 1; END",
+    "CREATE TRIGGER IF NOT EXISTS tally_less AFTER DELETE ON predictions BEGIN "  # noqa: S608 - our own numbers
+    "UPDATE tally SET predictions = predictions - 1 "
+    f"WHERE task = OLD.task AND hour = OLD.at / {HOUR_MICROS} AND label = OLD.label; END",
 )
+FILL_TALLY = (
+    "DELETE FROM tally",
+    f"INSERT INTO tally SELECT task, at / {HOUR_MICROS}, label, COUNT(*) FROM predictions GROUP BY 1, 2, 3",  # noqa: S608
+)
+"""Adds up the rows of a file that was written before there was a tally."""
 INSERT = (
     f"INSERT INTO predictions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608
     "ON CONFLICT (request_id) DO NOTHING"

@@ -7,18 +7,26 @@ the disk before it returns. Sums are conserved: what is pruned stays counted, wh
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from finetune_assets.feedback.prediction_rows import COLUMNS, INSERT, SCHEMA, micros, moment_of, prediction_of, row_of
+from finetune_assets.feedback.prediction_rows import (
+    COLUMNS,
+    FILL_TALLY,
+    INSERT,
+    SCHEMA,
+    micros,
+    moment_of,
+    prediction_of,
+    row_of,
+)
+from finetune_assets.feedback.prediction_windows import WindowFacts, labels_in, window_facts
 from finetune_assets.feedback.predictions import Prediction
-from finetune_assets.feedback.window import MAX_INPUTS
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.storage.errors import StorageError
 from finetune_assets.storage.files import disk_full, explain_unwritable
@@ -27,23 +35,8 @@ FILE_NAME = "predictions.db"
 STEP_ROWS: Final = 1_000
 """Most rows that one transaction of pruning or forgetting touches."""
 
-_VERSION = 1
+_VERSION = 2
 _BUSY_TIMEOUT_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class WindowFacts:
-    """What a window of predictions holds.
-
-    Attributes:
-        predictions: answers in it.
-        labels: how often each label was answered; answers without one are not in it.
-        inputs: numeric features, at most `MAX_INPUTS` values each, chosen by the digest of the request id.
-    """
-
-    predictions: int
-    labels: Mapping[str, int]
-    inputs: Mapping[str, Sequence[float]]
 
 
 class PredictionStore:
@@ -133,23 +126,15 @@ class PredictionStore:
             since: where it begins, included; aware.
             until: where it ends, not included; aware.
         """
-        bounds = (task, micros(since), micros(until))
-        within = "task = ? AND at >= ? AND at < ?"
         with self.connected() as connection:
             connection.execute("BEGIN")
-            counted = f"SELECT label, COUNT(*) FROM predictions WHERE {within} GROUP BY label"  # noqa: S608
-            labels = dict(connection.execute(counted, bounds).fetchall())
-            total = sum(labels.values())
-            sample = self._sample(connection, within, bounds, total)
-        labels.pop("", None)
-        features = {"characters": [row[0] for row in sample], "words": [row[1] for row in sample]} if sample else {}
-        return WindowFacts(total, dict(sorted(labels.items())), features)
+            return window_facts(connection, task, micros(since), micros(until))
 
     def count(self, task: str, since: datetime, until: datetime) -> int:
         """Return how many answers a window holds."""
         with self.connected() as connection:
-            query = "SELECT COUNT(*) FROM predictions WHERE task = ? AND at >= ? AND at < ?"
-            return int(connection.execute(query, (task, micros(since), micros(until))).fetchone()[0])
+            connection.execute("BEGIN")
+            return labels_in(connection, task, micros(since), micros(until)).total()
 
     def totals(self, task: str) -> dict[str, int]:
         """Return how many predictions of a task are `kept`, how many of those `forgotten`, and how many `pruned`."""
@@ -258,22 +243,9 @@ class PredictionStore:
 
     def _append(self, connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> list[int]:
         with self._writing(connection):
-            before = connection.total_changes
-            connection.executemany(INSERT, rows)
-            written = connection.total_changes - before
+            # Not `total_changes`, which counts what the triggers do as well.
+            written = connection.executemany(INSERT, rows).rowcount if rows else 0
             return [] if written == len(rows) else _conflicts(connection, rows)
-
-    def _sample(
-        self, connection: sqlite3.Connection, within: str, bounds: tuple[str, int, int], total: int
-    ) -> list[tuple[float, float]]:
-        """Return the features of the rows that come first by the digest of their request id."""
-        # Only so many rows can be among the first; the rest need not be sorted. 5 sigma of room on top.
-        ceiling = (1 << 31) if total <= MAX_INPUTS else int((1 << 31) * min(1.0, 1.1 * MAX_INPUTS / total))
-        query = (
-            f"SELECT characters, words FROM predictions WHERE {within} AND place < ? "  # noqa: S608 - our own words
-            f"ORDER BY place, characters, words LIMIT {MAX_INPUTS}"
-        )
-        return connection.execute(query, (*bounds, ceiling)).fetchall()
 
     def _prune_step(self, connection: sqlite3.Connection, task: str, before: int) -> int:
         with self._writing(connection):
@@ -307,7 +279,7 @@ class PredictionStore:
             )
         connection.execute("PRAGMA journal_mode=WAL")
         with self._writing(connection):
-            for statement in SCHEMA:
+            for statement in (*SCHEMA, *(FILL_TALLY if version else ())):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version={_VERSION}")
 

@@ -3,15 +3,21 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import tempfile
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from finetune_assets.feedback import prediction_windows
 from finetune_assets.feedback.config import FeedbackConfig
+from finetune_assets.feedback.prediction_rows import COLUMNS, PLACES, SHARES, row_of
 from finetune_assets.feedback.prediction_store import PredictionStore
 from finetune_assets.feedback.recorder import (
     DuplicateRequestError,
@@ -209,3 +215,62 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"no database at all" * 500)
     with pytest.raises(StorageError, match="no database"):
         PredictionStore(path)
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_a_window_is_what_counting_every_row_gives(data: st.DataObject) -> None:
+    hours = st.integers(min_value=0, max_value=4 * 3600 * 1000).map(lambda count: START + timedelta(milliseconds=count))
+    labels = st.sampled_from([("a",), ("a", "b"), ()])
+    rows = [
+        prediction(number, at=at, label_path=label)
+        for number, (at, label) in enumerate(data.draw(st.lists(st.tuples(hours, labels), max_size=25)))
+    ]
+    since, until = sorted((data.draw(hours), data.draw(hours)))
+    with tempfile.TemporaryDirectory() as folder:
+        store = PredictionStore(Path(folder) / "predictions.db")
+        store.append(rows)
+        store.append(rows)
+        kept = rows
+        if data.draw(st.booleans()):
+            cut = data.draw(hours)
+            store.prune("childcare", cut + DAY, 1)
+            kept = [row for row in rows if row.at >= cut]
+        inside = [row for row in kept if since <= row.at < until]
+        facts = store.facts("childcare", since, until)
+        assert facts.predictions == store.count("childcare", since, until) == len(inside)
+        assert facts.labels == dict(sorted(Counter(row.label for row in inside if row.label).items()))
+        assert sorted(facts.inputs.get("words", ())) == sorted((row.features or {})["words"] for row in inside)
+
+
+def test_a_sample_out_of_an_index_of_few_rows_is_the_sample_of_all(tmp_path: Path) -> None:
+    store = PredictionStore(tmp_path / "predictions.db")
+    rows = [prediction(number, fields={"text": "x" * (number % 997)}) for number in range(2_000)]
+    store.append(rows)
+    places = {row.request_id: row_of(row)[COLUMNS.index("place")] for row in rows}
+    first = sorted(rows, key=lambda row: places[row.request_id])[:20]
+    expected = [(row.features or {})["characters"] for row in first]
+    for share in (1, *SHARES):
+        # As many rows as have such a share of places take the index of that share.
+        total = int(1.1 * MAX_INPUTS * share) + 1
+        with store.connected() as connection:
+            whole = ("childcare", 0, 1 << 62)
+            found = [row[0] for row in prediction_windows._sample(connection, whole, total)][:20]
+        among = [
+            value for row, value in zip(first, expected, strict=True) if places[row.request_id] < PLACES / share / 1.1
+        ]
+        assert found[: len(among)] == among, share
+
+
+def test_a_file_of_an_earlier_version_is_added_up_once(tmp_path: Path) -> None:
+    store = PredictionStore(tmp_path / "predictions.db")
+    store.append([prediction(number, at=START + timedelta(hours=number)) for number in range(5)])
+    with sqlite3.connect(store.path) as connection:
+        for name in ("TRIGGER tally_more", "TRIGGER tally_less", "TABLE tally", "INDEX predictions_share_8"):
+            connection.execute(f"DROP {name}")
+        connection.execute("PRAGMA user_version=1")
+    for _ in range(2):
+        again = PredictionStore(store.path)
+        assert again.count("childcare", START, START + DAY) == 5
+    assert again.prune("childcare", START + DAY + timedelta(hours=2), 1) == 2
+    assert again.count("childcare", START - DAY, START + DAY) == 3
