@@ -9,7 +9,8 @@ from rich.markup import escape
 from finetune_assets.cli.common import EXIT_ERROR, AsJson, find_task, home_folder, out, print_json
 
 if TYPE_CHECKING:
-    from finetune_assets.lineage.cloud.dry_run import Budget, Submission
+    from finetune_assets.lineage.budgets import Budget
+    from finetune_assets.lineage.cloud.dry_run import Submission
     from finetune_assets.lineage.machine_checks import Look
 
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "red", "not checked": "dim"}
@@ -55,8 +56,8 @@ def _looks(task: str | None, *, say: bool) -> "list[Look]":
             _print_look(look)
     # A task's look reads the database, which a broken machine may not have.
     if task and not any(look.state == "error" and look.name in ("home", "database") for look in looks):
+        from finetune_assets.lineage.cloud.doctor import check_task, looked_at
         from finetune_assets.lineage.comparing import open_here
-        from finetune_assets.lineage.doctor import check_task, looked_at
 
         for look in check_task(looked_at(open_here(find_task(task), home_folder()))):
             looks.append(look)
@@ -66,12 +67,12 @@ def _looks(task: str | None, *, say: bool) -> "list[Look]":
 
 
 def _dry_run(name: str) -> "tuple[list[Look], list[Submission], Budget]":
-    from finetune_assets.lineage.cloud.dry_run import budget_of, submissions
+    from finetune_assets.lineage.cloud.doctor import looked_at
+    from finetune_assets.lineage.cloud.dry_run import budget_left, submissions
     from finetune_assets.lineage.comparing import open_here
-    from finetune_assets.lineage.doctor import looked_at
 
     task = looked_at(open_here(find_task(name), home_folder()))
-    return [], list(submissions(task)), budget_of(task)
+    return [], list(submissions(task)), budget_left(task)
 
 
 def _print_look(look: "Look") -> None:

@@ -159,7 +159,7 @@ def delete(task: TaskName, endpoint: Annotated[str, _NAME], yes: Yes = False) ->
 
 
 def _refuse_live(run: "TaskRun", models: list[str], *, yes: bool) -> None:
-    from finetune_assets.lineage.cloud.sweep import live_model
+    from finetune_assets.lineage.cloud.idle import live_model
 
     live = live_model(run)
     if live and live in models and not yes:

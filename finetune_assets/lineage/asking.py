@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import dagster as dg
 
@@ -68,7 +68,7 @@ def open_room(task: TaskRun, bases: Sequence[Base], train: Sequence[Example], sa
     """Return the room in which all contenders are asked alike; the base that needs most tokens decides."""
     folders = sorted({base.folder for base in bases if not is_remote(base)})
     rooms = [answer_room(folder, train) for folder in folders]
-    if len(folders) < len(bases):
+    if any(is_remote(base) for base in bases):
         rooms.append(_answer_room_by_length(train))
     return Room(task, task.task_type(), max(rooms), say)
 
@@ -120,7 +120,7 @@ def _engine(room: Room, model: Contender | Outsider) -> "Iterator[LocalEngine | 
         yield engine
     except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
         # A job that nobody watches goes on and costs on: a person's cancel ends it, a signal leaves it to the next run.
-        if isinstance(engine, _batch_engine()) and room.task.cancelled():
+        if _asks_all_at_once(engine) and room.task.cancelled():
             engine.cancel()
             room.say(f"{model.name}: asked the provider to cancel the batch prediction")
         raise
@@ -128,10 +128,11 @@ def _engine(room: Room, model: Contender | Outsider) -> "Iterator[LocalEngine | 
         engine.close()
 
 
-def _batch_engine() -> "type[BatchEngine]":
+def _asks_all_at_once(engine: object) -> "TypeGuard[BatchEngine]":
+    """Whether the engine asks by batch prediction: one job answers all questions."""
     from finetune_assets.serving.cloud.batch_engine import BatchEngine
 
-    return BatchEngine
+    return isinstance(engine, BatchEngine)
 
 
 def _engine_elsewhere(room: Room, model: Contender | Outsider) -> "Elsewhere":
@@ -259,7 +260,7 @@ def _collect(
         examples,
         room.task_type,
         store=store,
-        # One batch prediction job answers all questions; every other engine is asked bit by bit, to resume from there.
-        batch_size=None if engine.identity.get("engine") == "vertex_batch" else _ASKED_AT_ONCE,
+        # Every other engine is asked bit by bit, to resume from there.
+        batch_size=None if _asks_all_at_once(engine) else _ASKED_AT_ONCE,
         on_progress=lambda done, total: room.say(f"{model.name}: {done} of {total} {what} answered"),
     )

@@ -42,20 +42,36 @@ class JobCost:
 
 
 @dataclass(frozen=True)
-class MonthBudget:
-    """A task's month; `limit` and `left` are None where there is no limit, or where its defs.yaml is gone."""
+class Budget:
+    """A month in US dollars; `limit` and `left` are None where there is no limit, or where the task's YAML is gone.
 
-    task: str
+    What jobs cost beyond their reservations makes `left` negative.
+    """
+
     month: str
     limit: float | None
     reserved: float
     settled: float
     left: float | None
+
+
+@dataclass(frozen=True)
+class MonthBudget(Budget):
+    """A task's month with all its jobs."""
+
+    task: str
     jobs: tuple[JobCost, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
         return asdict(self)
+
+
+def budget_of(db: Database, task: str, month: str, limit_usd: float | None) -> Budget:
+    """Return what a task's month has reserved, spent and left; arguments as `month_budget`'s."""
+    spend = month_spend(db, task, month)
+    left = None if limit_usd is None else to_usd(to_micros(limit_usd) - spend.total)
+    return Budget(month, limit_usd, to_usd(spend.reserved), to_usd(spend.settled), left)
 
 
 def month_budget(db: Database, task: str, month: str, limit_usd: float | None) -> MonthBudget:
@@ -67,14 +83,12 @@ def month_budget(db: Database, task: str, month: str, limit_usd: float | None) -
         month: YYYY-MM, UTC.
         limit_usd: `cloud.budget.monthly_usd`.
     """
-    spend = month_spend(db, task, month)
     by_run: dict[str, list[LedgerEntry]] = {}
     for entry in ledger_entries(db, task, month):
         by_run.setdefault(entry.run_key, []).append(entry)
     keys = request_keys(db)
     jobs = tuple(_job(db, run_key, entries, keys) for run_key, entries in by_run.items())
-    left = None if limit_usd is None else to_usd(to_micros(limit_usd) - spend.total)
-    return MonthBudget(task, month, limit_usd, to_usd(spend.reserved), to_usd(spend.settled), left, jobs)
+    return MonthBudget(**asdict(budget_of(db, task, month, limit_usd)), task=task, jobs=jobs)
 
 
 def tasks_with_entries(db: Database, month: str) -> list[str]:

@@ -26,7 +26,14 @@ from finetune_assets.lineage.cloud.managed_tuning import tune_managed
 from finetune_assets.lineage.runtime import TaskRun, adapter_stage, asset_key, materialized, open_task
 from finetune_assets.lineage.smoke_proof import prove
 from finetune_assets.lineage.task_config import TaskSpec
-from finetune_assets.lineage.tuning_request import ADAPTER, LOSS_CHART, keep_adapter, request_of
+from finetune_assets.lineage.tuning_request import (
+    ADAPTER,
+    LOSS_CHART,
+    WAIT_FOR_TWIN_S,
+    keep_adapter,
+    request_of,
+    tuned_once,
+)
 from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
 from finetune_assets.records.digests import short
 from finetune_assets.records.errors import FinetuneError
@@ -57,8 +64,6 @@ _KINDS = {
 # One local training at a time: two would share the cores and the memory. A lease and no Dagster pool, because a pool's
 # slot outlives a killed run, and the next run then waits for it forever.
 LOCAL_TRAINING = "local-training"
-# How long a second run waits for the first to finish the very same adapter.
-WAIT_FOR_TWIN_SECONDS = 6 * 3600.0
 
 
 def build_asset(spec: TaskSpec, shared_deps: list[dg.AssetKey], variant: str = "") -> dg.AssetsDefinition:
@@ -121,29 +126,28 @@ def tune_here(task: TaskRun, context: dg.AssetExecutionContext, trainer: Trainer
     """Train the adapter on this machine, or take over the one that the same request gave before."""
     base = find_base(task)
     request = request_of(task, base)
+    return tuned_once(task, request, lambda: _train(task, context, trainer, base, request))
+
+
+def _train(
+    task: TaskRun, context: dg.AssetExecutionContext, trainer: Trainer, base: Base, request: TuningRequest
+) -> Artifact:
     key = request.request_key
-    known = task.artifacts.find(STAGE, key)
-    if known:
-        return known, True
-    with lease(task.database, f"tuning/{key}", wait_s=WAIT_FOR_TWIN_SECONDS):
-        known = task.artifacts.find(STAGE, key)
-        if known:
-            return known, True
-        record_intent(task.database, request_key=key, task=task.task, backend=task.config.tuning.backend)
-        work = task.home.work / "tuning" / key
-        job = _write_job(work, base, request, task.result(UPLOADED))
-        mark(task.database, key, state="RUNNING", handle=str(work))
-        plan = plan_adapter(job, task.config.tuning, os.environ)
-        try:
-            with lease(task.database, LOCAL_TRAINING, wait_s=WAIT_FOR_TWIN_SECONDS):
-                trainer.run(context, plan, what="training", log=task.home.logs / f"training-{key}.log")
-        except FinetuneError as problem:
-            mark(task.database, key, state="FAILED", error=str(problem))
-            raise
-        artifact = keep_adapter(task, base, request, work / "out")
-        mark(task.database, key, state="SUCCEEDED", handle=artifact.key)
-        shutil.rmtree(work)
-        return artifact, False
+    record_intent(task.database, request_key=key, task=task.task, backend=task.config.tuning.backend)
+    work = task.home.work / "tuning" / key
+    job = _write_job(work, base, request, task.result(UPLOADED))
+    mark(task.database, key, state="RUNNING", handle=str(work))
+    plan = plan_adapter(job, task.config.tuning, os.environ)
+    try:
+        with lease(task.database, LOCAL_TRAINING, wait_s=WAIT_FOR_TWIN_S):
+            trainer.run(context, plan, what="training", log=task.home.logs / f"training-{key}.log")
+    except FinetuneError as problem:
+        mark(task.database, key, state="FAILED", error=str(problem))
+        raise
+    artifact = keep_adapter(task, base, request, work / "out")
+    mark(task.database, key, state="SUCCEEDED", handle=artifact.key)
+    shutil.rmtree(work)
+    return artifact
 
 
 def _write_job(work: Path, base: Base, request: TuningRequest, uploaded: Artifact) -> Path:

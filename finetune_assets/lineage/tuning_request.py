@@ -1,6 +1,7 @@
 """What an adapter is asked for by, and how one with weights is kept; shared by every way to tune."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
 from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.files import read_json, write_atomic
+from finetune_assets.storage.leases import lease
 from finetune_assets.training.digest import adapter_digest
 from finetune_assets.tuning.cloud.catalogue import lookup
 from finetune_assets.tuning.request import TuningRequest
 
 ADAPTER = "tuned_adapter"
 LOSS_CHART = "loss.png"
+# How long a second run waits for the first to finish the very same adapter.
+WAIT_FOR_TWIN_S = 6 * 3600.0
 
 
 def request_of(task: TaskRun, base: Base) -> TuningRequest:
@@ -34,6 +38,29 @@ def request_of(task: TaskRun, base: Base) -> TuningRequest:
         template_hash=base.template_hash(task.task_type()),
         config=task.config.tuning,
     )
+
+
+def tuned_once(task: TaskRun, request: TuningRequest, make: Callable[[], Artifact]) -> tuple[Artifact, bool]:
+    """Return the adapter that a request gives, made now or taken over; two runs never make it side by side.
+
+    Args:
+        task: the task.
+        request: what decides the adapter.
+        make: makes it; called at most once, under a lease on the request.
+
+    Returns:
+        The adapter, and whether it was there already.
+
+    Raises:
+        StorageError: when another run is still at work on it after six hours.
+    """
+    key = request.request_key
+    known = task.artifacts.find(ADAPTER, key)
+    if known:
+        return known, True
+    with lease(task.database, f"tuning/{key}", wait_s=WAIT_FOR_TWIN_S):
+        known = task.artifacts.find(ADAPTER, key)
+        return (known, True) if known else (make(), False)
 
 
 def sends_validation(task: TaskRun, uploaded: Artifact) -> bool:

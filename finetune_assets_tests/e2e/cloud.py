@@ -11,7 +11,7 @@ from typing import Any
 
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.home import Home
-from finetune_assets.storage.intents import Intent, list_intents
+from finetune_assets.storage.intents import Intent, IntentEvent, events_of, list_intents
 from finetune_assets_tests.e2e.command import MadeHome, Said, finetune
 from finetune_assets_tests.twin.world import BUCKET, World, running_world
 
@@ -59,6 +59,10 @@ class Cloud:
     def intents(self, task: str = GEMINI) -> list[Intent]:
         """Return the task's paid jobs as the home knows them."""
         return [item for item in list_intents(Database.open(Home(self.home).database_url), task) if item.is_paid]
+
+    def events(self, intent: Intent) -> list[IntentEvent]:
+        """Return what became of a job."""
+        return events_of(Database.open(Home(self.home).database_url), intent.request_key)
 
     def jobs(self, kind: str = "TuningJob") -> list[dict[str, Any]]:
         """Return every job of a kind that was ever created, as the stand-in bears witness."""

@@ -156,7 +156,10 @@ def test_the_router_is_tuned_three_times_side_by_side_and_deployed(tmp_path: Pat
         said = cloud.run("router_open", **settings)
         assert said.code == 0, said.all
         assert len(cloud.jobs()) == 3
-        assert sorted(intent.variant for intent in cloud.intents("router_open")) == ["gemma", "llama", "qwen"]
+        intents = cloud.intents("router_open")
+        assert sorted(intent.variant for intent in intents) == ["gemma", "llama", "qwen"]
+        ended = [event.at for intent in intents for event in cloud.events(intent) if event.to_state == "SUCCEEDED"]
+        assert all(intent.submitted_at and intent.submitted_at < min(ended) for intent in intents)
         (endpoint,) = cloud.say("endpoints", "list", "router_open", "--json", task="router_open").json()
         assert list(endpoint["traffic"].values()) == [100]
         assert_endpoint_commands(cloud, endpoint)

@@ -19,6 +19,7 @@ from finetune_assets.serving.cloud.deployments import deploy, deployed_id
 from finetune_assets.serving.cloud.endpoints import ensure_endpoint, show
 from finetune_assets.storage.intents import find_intent, mark, record_intent, request_cancel
 from finetune_assets.tuning.backends.registry import backend_of
+from finetune_assets.tuning.backends.submission import description_of
 from finetune_assets.tuning.cloud.config import EndpointMachines
 from finetune_assets_tests.cli.cloud import TASK, CloudTask, cloud  # noqa: F401
 from finetune_assets_tests.fakes.fixtures import wait_until
@@ -62,7 +63,10 @@ def submitted(cloud: CloudTask, *, rows: int = 120) -> tuple[str, str]:  # noqa:
     job = job_request(rows=f"{rows:x}", cloud=cloud.open().config.cloud, train_uri=uri, validation_uri="")
     job = type(job)(**{**vars(job), "request": job.request.model_copy(update={"task": TASK})})
     key = job.request.request_key
-    record_intent(cloud.open().database, key, task=TASK, backend="gemini", run_key_of=lambda _: job.run_key)
+    record_intent(
+        cloud.open().database, key, task=TASK, backend="gemini", run_key_of=lambda _: job.run_key,
+        request=description_of(job),
+    )  # fmt: skip
     return key, backend_of("gemini", open_clients(cloud.open())).submit(job).handle
 
 
@@ -180,12 +184,26 @@ def test_an_endpoint_that_was_just_deployed_is_not_idle(cloud: CloudTask) -> Non
     assert observed(result) == {}
 
 
-def test_an_idle_endpoint_is_told_with_hours_and_dollars(
-    cloud: CloudTask,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_job_is_looked_after_where_it_was_submitted(cloud: CloudTask) -> None:  # noqa: F811
+    """A task that moved, and one of another project, leave no job behind and report none as gone."""
+    cloud.vertex.plan({"kind": "tuning", "waiting_for_quota_s": 10**6})
+    key, handle = submitted(cloud)
+    assert sweep_task(cloud.open(), by="test").adopted == {key: handle}
+    strange, job = "f" * 20, job_request(rows="f")
+    record_intent(
+        cloud.open().database, strange, task="other", backend="gemini", run_key_of=lambda _: job.run_key,
+        request={"project": "p2", "location": "us-central1"},
+    )  # fmt: skip
+    mark(cloud.open().database, strange, "SUBMITTED", handle="projects/p2/locations/us-central1/tuningJobs/7")
+    cloud.change("cloud", project="p3", location="europe-west4")
+    assert sweep_task(cloud.open(), by="test").is_quiet
+    cloud.vertex.speed(advance=10.0**7)
+    report = sweep_task(cloud.open(), by="test")
+    assert (report.finished, report.lost, report.problems) == ({key: "succeeded"}, [], [])
+
+
+def test_an_idle_endpoint_is_told_with_hours_and_dollars(cloud: CloudTask) -> None:  # noqa: F811
     name = serve(cloud, CANDIDATE)
-    monkeypatch.setattr("finetune_assets.lineage.cloud.sweep.datetime", _Clock(later()))
     cloud.change("cloud", endpoint={"idle_hours": 1.0, "on_idle": "undeploy"})
     unknown = idling(cloud.open(), None, later())
     assert show(open_clients(cloud.open()), name).ids == {deployed_id(CANDIDATE)}, "nobody knows is not nobody asked"
@@ -201,8 +219,7 @@ def test_an_idle_endpoint_is_told_with_hours_and_dollars(
 
 def test_what_is_live_is_never_undeployed(cloud: CloudTask, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     name = serve(cloud, CANDIDATE, OTHER)
-    monkeypatch.setattr("finetune_assets.lineage.cloud.sweep.datetime", _Clock(later()))
-    monkeypatch.setattr("finetune_assets.lineage.cloud.sweep.live_model", lambda _: deployed_id(OTHER))
+    monkeypatch.setattr("finetune_assets.lineage.cloud.idle.live_model", lambda _: deployed_id(OTHER))
     assert idling(cloud.open(), {}, later()).endpoints[0]["undeployed"] == "", "the policy is to report"
     asked = {name: later(29.5)}
     assert idling(cloud.open(), asked, later()).endpoints == []
@@ -212,12 +229,8 @@ def test_what_is_live_is_never_undeployed(cloud: CloudTask, monkeypatch: pytest.
     assert show(open_clients(cloud.open()), name).ids == {deployed_id(OTHER)}
 
 
-def test_a_price_that_nobody_knows_is_said_to_be_unknown(
-    cloud: CloudTask,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_price_that_nobody_knows_is_said_to_be_unknown(cloud: CloudTask) -> None:  # noqa: F811
     serve(cloud, CANDIDATE)
-    monkeypatch.setattr("finetune_assets.lineage.cloud.sweep.datetime", _Clock(later()))
     (row,) = idling(cloud.open(), None, later(24 * 365)).endpoints
     assert row["usd_a_day"] == "not known", "prices of a year ago are none"
 
@@ -254,13 +267,3 @@ def _resources() -> dict[str, Any]:
     from finetune_assets.definitions import build_resources
 
     return build_resources()
-
-
-class _Clock:
-    """`datetime` with another present."""
-
-    def __init__(self, now: datetime) -> None:
-        self._now = now
-
-    def now(self, _zone: Any) -> datetime:
-        return self._now

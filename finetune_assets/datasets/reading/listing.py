@@ -20,6 +20,7 @@ from finetune_assets.datasets.reading.config import SourceConfig
 from finetune_assets.datasets.reading.json_rows import Fault
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.storage.gcs.calls import is_gcs_uri
+from finetune_assets.storage.globs import MAGIC, translate
 
 JSON_ENDINGS = frozenset({".json"})
 LINE_ENDINGS = frozenset({".jsonl", ".ndjson", ".jsonlines"})
@@ -29,9 +30,6 @@ PACKED_ENDINGS = frozenset({".gz", ".zst"})
 
 _ENDINGS = {"json": JSON_ENDINGS, "jsonl": LINE_ENDINGS, "csv": CSV_ENDINGS, "parquet": PARQUET_ENDINGS}
 _ALL_ENDINGS = frozenset(ending for endings in _ENDINGS.values() for ending in endings)
-_MAGIC = re.compile(r"[*?\[]")
-_TOKENS = re.compile(r"\*\*/|/\*\*$|\*\*|\*|\?|\[!?\]?[^\]/]*\]|.", re.DOTALL)
-_MEANINGS = {"**/": "(?:[^/]+/)*", "/**": "/.+", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +110,8 @@ def list_source(config: SourceConfig, folder: Path) -> SourceListing:
     if path.is_dir():
         return _listed(path, config, None)
     parts = Path(config.path).expanduser().parts
-    if not path.exists() and any(_MAGIC.search(part) for part in parts):
-        fixed = next(number for number, part in enumerate(parts) if _MAGIC.search(part))
+    if not path.exists() and any(MAGIC.search(part) for part in parts):
+        fixed = next(number for number, part in enumerate(parts) if MAGIC.search(part))
         return _listed(Path(folder).absolute().joinpath(*parts[:fixed]), config, "/" + "/".join(parts[fixed:]))
     # A missing file is listed: whoever opens it says so.
     return SourceListing(path, (SourceFile(path, writable_name(path.name)),), single=True, skipped={})
@@ -157,18 +155,8 @@ def pattern_matcher(patterns: list[str]) -> Callable[[str], bool]:
 
 
 def _regex(pattern: str) -> re.Pattern[str]:
-    """Translate a glob; the standard library's own translation with `**` comes with Python 3.13."""
-
-    def meaning(token: str) -> str:
-        if token in _MEANINGS:
-            return _MEANINGS[token]
-        if len(token) > 2 and token.startswith("["):
-            inner = token[1:-1].replace("\\", "\\\\").replace("[", "\\[").replace("^", "\\^")
-            return f"[^/{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
-        return re.escape(token)
-
     try:
-        return re.compile("".join(meaning(token) for token in _TOKENS.findall(pattern)), re.DOTALL)
+        return translate(pattern)
     except re.error as error:
         raise FinetuneError(
             "a file pattern is broken",

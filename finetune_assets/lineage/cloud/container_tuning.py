@@ -14,8 +14,9 @@ from finetune_assets.lineage.bases import EMBEDDED_STAGE, Base, find_base
 from finetune_assets.lineage.cloud.doors import open_clients, open_store
 from finetune_assets.lineage.cloud.jobs import finish, settle, submit
 from finetune_assets.lineage.cloud.plan import plan_job
+from finetune_assets.lineage.cloud.siblings import ended_together
 from finetune_assets.lineage.runtime import TaskRun
-from finetune_assets.lineage.tuning_request import ADAPTER, keep_adapter, request_of
+from finetune_assets.lineage.tuning_request import keep_adapter, request_of, tuned_once
 from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
 from finetune_assets.records.digests import digest_of_file
 from finetune_assets.records.errors import FinetuneError
@@ -25,7 +26,6 @@ from finetune_assets.storage.gcs.calls import GcsUri
 from finetune_assets.storage.gcs.downloads import Downloader
 from finetune_assets.storage.gcs.objects import StoredObject, read_bytes
 from finetune_assets.storage.gcs.store import GcsStore
-from finetune_assets.storage.leases import lease
 from finetune_assets.tuning.backends.registry import backend_of
 from finetune_assets.tuning.cloud.errors import RejectedError
 from finetune_assets.tuning.container_job import (
@@ -43,6 +43,7 @@ from finetune_assets.tuning.request import TuningRequest
 
 JOB_KIND = "container_job"
 MESSAGES = "pipes"
+BASES = "base"
 # The container speaks to whichever run listens; what a run would tell it is not needed.
 _NO_RUN: dict[str, Any] = {
     "asset_keys": None,
@@ -56,7 +57,6 @@ _NO_RUN: dict[str, Any] = {
     "retry_number": 0,
     "extras": {},
 }
-_WAIT_FOR_TWIN_S = 6 * 3600.0
 _COMMIT_DIGITS = 40
 
 
@@ -64,28 +64,23 @@ def tune_in_container(task: TaskRun, context: dg.AssetExecutionContext, variant:
     """Train the adapter of the task's request on rented machines, or take over the one that it gave before."""
     base = find_base(task)
     request = request_of(task, base)
-    key = request.request_key
-    known = task.artifacts.find(ADAPTER, key)
-    if known:
-        return known, True
-    store = open_store(task)
-    backend = backend_of(task.config.tuning.backend, open_clients(task))
-    with lease(task.database, f"tuning/{key}", wait_s=_WAIT_FOR_TWIN_S):
-        known = task.artifacts.find(ADAPTER, key)
-        if known:
-            return known, True
+
+    def make() -> Artifact:
+        store, backend = open_store(task), backend_of(task.config.tuning.backend, open_clients(task))
         plan = plan_job(task, request, store, variant)
         for line in plan.lines():
             context.log.info(line)
-        refuse_missing_image(task)
+        if not plan.is_submitted:
+            refuse_missing_image(task)
         plan.require()
         messages = f"{store.root.name}/{MESSAGES}/{plan.job.run_key}".lstrip("/")
         order = order_of(task, base, request, store, plan.job.output_uri, messages)
         placed = store.put_once(f"{JOB_KIND}/{order.sha256[:20]}/{JOB_FILE}", order.to_json().encode())
         job = plan.with_container(str(placed.uri), order.sha256)
-        status = submit(task, context, backend, job, plan.reservation)
-        with job_messages(context, store.client, store.root.bucket, messages):
-            status, result = finish(task, context, backend, job, status)
+        with ended_together(task, context, request.request_key):
+            status = submit(task, context, backend, job, plan.reservation)
+            with job_messages(context, store.client, store.root.bucket, messages):
+                status, result = finish(task, context, backend, job, status)
         settle(task, job, tokens=result.billable_tokens, cost=plan.actual_micros(result, status))
         managed = {
             "backend": "custom_job",
@@ -94,8 +89,10 @@ def tune_in_container(task: TaskRun, context: dg.AssetExecutionContext, variant:
             "weights_uri": result.weights_uri,
         }
         with tempfile.TemporaryDirectory(dir=task.home.work) as folder:
-            fetch_result(store, result.weights_uri, Path(folder), key)
-            return keep_adapter(task, base, request, Path(folder), {"trained_by": managed}), False
+            fetch_result(store, result.weights_uri, Path(folder), request.request_key)
+            return keep_adapter(task, base, request, Path(folder), {"trained_by": managed})
+
+    return tuned_once(task, request, make)
 
 
 def order_of(
@@ -142,8 +139,8 @@ def _base_of(task: TaskRun, base: Base, store: GcsStore) -> StoredBase | HubBase
     if len(commit) == _COMMIT_DIGITS:  # the folder of a hub's snapshot is named by its commit
         return HubBase(id=config.base_model, revision=commit, files=files)
     for name in files:
-        store.put_once(f"base/{base.digest[:20]}/{name}", base.folder / name)
-    return StoredBase(uri=f"{store.root}/base/{base.digest[:20]}", files=files)
+        store.put_once(f"{BASES}/{base.digest[:20]}/{name}", base.folder / name)
+    return StoredBase(uri=f"{store.root}/{BASES}/{base.digest[:20]}", files=files)
 
 
 def fetch_result(store: GcsStore, weights_uri: str, folder: Path, request_key: str) -> ContainerResult:

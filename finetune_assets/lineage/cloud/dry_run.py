@@ -6,22 +6,23 @@ Nothing is asked of the cloud, nothing is submitted, and no intent is written: i
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from finetune_assets.lineage.bases import Base, find_base, is_here
+from finetune_assets.lineage.budgets import Budget, budget_of
+from finetune_assets.lineage.cloud.doctor import how_to_get_rows
 from finetune_assets.lineage.cloud.doors import resolved_task
 from finetune_assets.lineage.cloud.plan import Plan, plan_job
-from finetune_assets.lineage.doctor import how_to_get_rows
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.lineage.tuning_request import ADAPTER, request_of
 from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
 from finetune_assets.records.errors import FinetuneError
+from finetune_assets.storage.clock import utc_now
 from finetune_assets.storage.errors import StorageError
 from finetune_assets.storage.gcs.store import GcsStore
 from finetune_assets.storage.intents import find_intent
-from finetune_assets.storage.ledger import Reservation, month_of, month_spend, to_micros, to_usd
+from finetune_assets.storage.ledger import Reservation, month_of, to_micros, to_usd
 from finetune_assets.tuning.backends.protocol import JobRequest
 from finetune_assets.tuning.backends.registry import backend_of
 from finetune_assets.tuning.backends.shown import as_sent
@@ -73,23 +74,11 @@ class Submission:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Budget:
-    """The month's budget in US dollars; `limit` and `left` are None where there is no limit."""
-
-    month: str
-    limit: float | None
-    reserved: float
-    settled: float
-    left: float | None
-
-
-def budget_of(task: TaskRun, at: datetime | None = None) -> Budget:
-    """Return the budget of the month of a moment; None is now."""
-    month = month_of(at or datetime.now(UTC))
-    spend, limit = month_spend(task.database, task.task, month), task.config.cloud.budget.monthly_usd
-    left = None if limit is None else max(0.0, to_usd(to_micros(limit) - spend.total))
-    return Budget(month, limit, to_usd(spend.reserved), to_usd(spend.settled), left)
+def budget_left(task: TaskRun) -> Budget:
+    """Return this month's budget; nothing is left where more was spent than the limit."""
+    limit = task.config.cloud.budget.monthly_usd
+    found = budget_of(task.database, task.task, month_of(utc_now()), limit)
+    return found if found.left is None else replace(found, left=max(0.0, found.left))
 
 
 def submissions(task: TaskRun) -> Iterator[Submission]:
@@ -185,7 +174,7 @@ def _objections(task: TaskRun, plan: Plan) -> list[str]:
 
 
 def _too_dear(task: TaskRun, reservation: Reservation) -> list[str]:
-    budget = budget_of(task)
+    budget = budget_left(task)
     if budget.left is None or reservation.high <= to_micros(budget.left):
         return []
     return [

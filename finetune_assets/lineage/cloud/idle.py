@@ -6,10 +6,12 @@ from datetime import date, datetime
 from typing import Any
 
 from finetune_assets.lineage.cloud.doors import open_clients
-from finetune_assets.lineage.cloud.sweep import look_for_idle
 from finetune_assets.lineage.runtime import TaskRun, adapter_stage
+from finetune_assets.releases.manifest import load_manifest
+from finetune_assets.releases.registry import Registry
 from finetune_assets.serving.cloud.activity import last_asked
-from finetune_assets.serving.cloud.endpoint_state import EndpointState
+from finetune_assets.serving.cloud.endpoint_state import EndpointState, Idle, idle
+from finetune_assets.serving.cloud.endpoints import list_endpoints, undeploy
 from finetune_assets.tuning.backends.protocol import JobStatus
 from finetune_assets.tuning.backends.registry import backend_of
 from finetune_assets.tuning.cloud.errors import BudgetError
@@ -21,6 +23,21 @@ UNKNOWN = "not known"
 _HOURS_A_DAY = 24.0
 # The service ends a job after max_hours; starting and ending take a while.
 _GRACE_H = 1.0
+
+
+@dataclass(frozen=True)
+class IdleEndpoints:
+    """What a look at the endpoints found.
+
+    Attributes:
+        endpoints: all of the task's.
+        idle: those that cost and were not asked.
+        undeployed: deployed models that were taken down, by endpoint.
+    """
+
+    endpoints: list[EndpointState]
+    idle: list[Idle]
+    undeployed: dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -67,7 +84,7 @@ def idling(task: TaskRun, asked: Mapping[str, datetime] | None, now: datetime) -
         asked: when each endpoint was asked last; an endpoint that is missing was not asked. None: nobody knows.
         now: the present, with a time zone.
     """
-    seen = look_for_idle(task, dict(asked or {}), act=asked is not None)
+    seen = look_for_idle(task, dict(asked or {}), now, act=asked is not None)
     prices = _prices(task, now.date())
     endpoints = []
     for item in seen.idle:
@@ -86,6 +103,38 @@ def idling(task: TaskRun, asked: Mapping[str, datetime] | None, now: datetime) -
     return Idling(
         endpoints, machines, [*map(_of_endpoint, endpoints), *map(_of_machine, machines)], quiet, _stages(task)
     )
+
+
+def look_for_idle(task: TaskRun, asked: Mapping[str, datetime], now: datetime, *, act: bool) -> IdleEndpoints:
+    """Find endpoints that cost money and are not asked, and undeploy them where YAML says so.
+
+    What is live is reported and left: undeploying it is a person's decision (`finetune endpoints undeploy`).
+
+    Args:
+        task: the task.
+        asked: when each endpoint was last asked, as far as known.
+        now: the present, with a time zone.
+        act: False only looks.
+    """
+    machines = task.config.cloud.endpoint
+    clients = open_clients(task, task.config.cloud.serves_in)
+    endpoints = list_endpoints(clients, task=task.task)
+    found = idle(endpoints, asked, now, machines.idle_hours)
+    undeployed: dict[str, list[str]] = {}
+    if act and machines.on_idle == "undeploy":
+        for item in found:
+            # Read anew each time: undeploying takes minutes, in which another release may go live.
+            for model in sorted(item.endpoint.ids - {live_model(task)}):
+                undeploy(clients, item.endpoint.name, model)
+                undeployed.setdefault(item.endpoint.name, []).append(model)
+    return IdleEndpoints(endpoints, found, undeployed)
+
+
+def live_model(task: TaskRun) -> str:
+    """Return the id under which the live release is deployed, "" where none is or it runs elsewhere."""
+    live = Registry(task.database).live(task.task)
+    manifest = load_manifest(task.artifacts, live.artifact_key) if live else None
+    return manifest.endpoint.deployed_model_id if manifest and manifest.endpoint else ""
 
 
 def _prices(task: TaskRun, today: date) -> Prices | None:

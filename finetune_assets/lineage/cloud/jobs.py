@@ -6,6 +6,7 @@ the UI cancels the job.
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -24,10 +25,27 @@ _ASK_DAGSTER_S = 2.0
 
 
 def submit(
-    task: TaskRun, context: dg.AssetExecutionContext, backend: Backend, job: JobRequest, reservation: Reservation | None
+    task: TaskRun,
+    context: dg.AssetExecutionContext,
+    backend: Backend,
+    job: JobRequest,
+    reservation: Reservation | None,
+    *,
+    waits: bool = True,
 ) -> JobStatus:
-    """Return the request's job, which exists once: the one under way, or a new one."""
+    """Return the request's job, which exists once: the one under way, or a new one.
+
+    Args:
+        task: the task.
+        context: the asset's context.
+        backend: who tunes.
+        job: what is asked for.
+        reservation: what the budget sets aside.
+        waits: False gives up at once where another process submits the same job, or no quota is left.
+    """
     booking = Booking(reservation=reservation, namespace=task.namespace, by=f"run {task.run_id}")
+    if not waits:
+        booking = replace(booking, twin_s=0.0, quota_h=0.0)
     status = submit_once(task.database, backend, job, booking, _waiter(task, context))
     context.log.info(f"job {status.handle} ({status.provider_state}) {status.link}")
     return status

@@ -14,15 +14,15 @@ from finetune_assets.lineage.bases import Base, find_base
 from finetune_assets.lineage.cloud.doors import open_clients, open_store, resolved_task
 from finetune_assets.lineage.cloud.jobs import finish, settle, submit
 from finetune_assets.lineage.cloud.plan import Plan, plan_job
-from finetune_assets.lineage.runtime import TaskRun, adapter_stage, asset_key
-from finetune_assets.lineage.tuning_request import ADAPTER, LOSS_CHART, request_of
+from finetune_assets.lineage.cloud.siblings import ended_together, submit_siblings
+from finetune_assets.lineage.runtime import TaskRun
+from finetune_assets.lineage.tuning_request import ADAPTER, LOSS_CHART, request_of, tuned_once
 from finetune_assets.records.digests import digest_of
 from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.files import read_json, write_atomic, write_json_atomic
 from finetune_assets.storage.gcs.calls import GcsUri
 from finetune_assets.storage.gcs.objects import list_objects
 from finetune_assets.storage.gcs.store import GcsStore
-from finetune_assets.storage.leases import lease
 from finetune_assets.tuning.backends.protocol import JobResult, JobStatus
 from finetune_assets.tuning.backends.registry import backend_of
 from finetune_assets.tuning.request import TuningRequest
@@ -30,7 +30,6 @@ from finetune_assets.tuning.request import TuningRequest
 RECORD = "training.json"
 RESULT = "job.json"
 PLAN = "plan.json"
-_WAIT_FOR_TWIN_S = 6 * 3600.0
 
 
 def tune_managed(whole: TaskRun, context: dg.AssetExecutionContext, variant: str) -> tuple[Artifact, bool]:
@@ -44,53 +43,21 @@ def tune_managed(whole: TaskRun, context: dg.AssetExecutionContext, variant: str
     task = resolved_task(whole.for_variant(variant))
     base = find_base(task)
     request = request_of(task, base)
-    key = request.request_key
-    known = task.artifacts.find(ADAPTER, key)
-    if known:
-        return known, True
-    store, clients = open_store(task), open_clients(task)
-    backend = backend_of(task.config.tuning.backend, clients)
-    with lease(task.database, f"tuning/{key}", wait_s=_WAIT_FOR_TWIN_S):
-        known = task.artifacts.find(ADAPTER, key)
-        if known:
-            return known, True
+
+    def make() -> Artifact:
+        store, backend = open_store(task), backend_of(task.config.tuning.backend, open_clients(task))
         plan = plan_job(task, request, store, variant)
         for line in plan.lines():
             context.log.info(line)
         plan.require()
-        status = submit(task, context, backend, plan.job, plan.reservation)
-        _submit_siblings(whole, context, variant)
-        status, result = finish(task, context, backend, plan.job, status)
+        with ended_together(task, context, request.request_key):
+            status = submit(task, context, backend, plan.job, plan.reservation)
+            submit_siblings(whole, context, variant)
+            status, result = finish(task, context, backend, plan.job, status)
         settle(task, plan.job, tokens=result.billable_tokens, cost=plan.actual_micros(result, status))
-        return _keep(task, base, request, store, plan, status, result), False
+        return _keep(task, base, request, store, plan, status, result)
 
-
-def _submit_siblings(whole: TaskRun, context: dg.AssetExecutionContext, variant: str) -> None:
-    """Ask for the jobs of the run's other variants too, so that they are tuned side by side.
-
-    Each is submitted once, whoever asks; its own step then attaches to it.
-    """
-    room = whole.config.cloud.concurrent_jobs - 1
-    for name in _siblings(whole, context, variant)[: max(0, room)]:
-        other = resolved_task(whole.for_variant(name))
-        request = request_of(other, find_base(other))
-        if other.artifacts.find(ADAPTER, request.request_key):
-            continue
-        plan = plan_job(other, request, open_store(other), name)
-        if plan.is_ready:
-            backend = backend_of(other.config.tuning.backend, open_clients(other))
-            submit(other, context, backend, plan.job, plan.reservation)
-
-
-def _siblings(whole: TaskRun, context: dg.AssetExecutionContext, variant: str) -> list[str]:
-    selected = context.run.asset_selection
-    return [
-        name
-        for name, config in whole.config.tuning.by_variant().items()
-        if name != variant
-        and config.is_managed
-        and (selected is None or asset_key(whole.task, adapter_stage(name)) in selected)
-    ]
+    return tuned_once(task, request, make)
 
 
 def _keep(

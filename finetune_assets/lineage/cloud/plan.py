@@ -3,7 +3,7 @@
 Made before anything is submitted; `finetune run`, `finetune doctor` and the asset show the same plan.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from finetune_assets.lineage.smoke import smoke_finding
 from finetune_assets.lineage.tuning_request import sends_validation
 from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
 from finetune_assets.storage.gcs.store import GcsStore
-from finetune_assets.storage.intents import list_intents
+from finetune_assets.storage.intents import find_intent, list_intents
 from finetune_assets.storage.ledger import Reservation, to_micros
 from finetune_assets.tuning.backends.protocol import JobRequest, JobResult, JobStatus
 from finetune_assets.tuning.backends.submission import attempt_of
@@ -29,6 +29,7 @@ from finetune_assets.tuning.cloud.model_checks import check_mode
 from finetune_assets.tuning.cloud.prices import Prices, load_prices
 from finetune_assets.tuning.findings import Finding, errors_of, table_rows
 from finetune_assets.tuning.preflight.files import check_files
+from finetune_assets.tuning.preflight.report import PreflightReport
 from finetune_assets.tuning.request import TuningRequest
 
 JOBS = "jobs"
@@ -45,6 +46,7 @@ class Plan:
         refusal: why nothing may be spent on it; None where there is a reservation.
         reservation: what the budget sets aside; None where there is no estimate, or it is above what one job may cost.
         prices: the price list in force.
+        is_submitted: whether the job was asked for already, so that nothing more is spent on it.
     """
 
     job: JobRequest
@@ -53,6 +55,7 @@ class Plan:
     refusal: CloudError | None
     reservation: Reservation | None
     prices: Prices | None = None
+    is_submitted: bool = False
 
     @property
     def is_ready(self) -> bool:
@@ -62,10 +65,14 @@ class Plan:
     def require(self) -> None:
         """Refuse a job that the provider would, or that nobody has agreed to pay for.
 
+        A job that was submitted already is attached to, whatever the rules and the budget have become since.
+
         Raises:
             RejectedError: for the first error of the preflight.
             BudgetError: when a price is unknown or too old, or one job costs more than it may.
         """
+        if self.is_submitted:
+            return
         found = errors_of(self.findings)
         if found:
             first, more = found[0], len(found) - 1
@@ -86,7 +93,7 @@ class Plan:
         yield from (finding.line for finding in self.findings)
         if self.estimate is not None:
             yield from self.estimate.lines()
-        if self.refusal is not None:
+        if self.refusal is not None and not self.is_submitted:
             yield str(self.refusal)
 
     def with_container(self, uri: str, sha256: str) -> JobRequest:
@@ -137,19 +144,23 @@ def plan_job(
     findings, volume = _checked(task)
     findings = (*smoke_finding(task, variant), *findings)
     price, refusal, prices = _priced(task, volume, today or datetime.now(UTC).date())
-    job = job_of(task, request, store, variant, {} if price is None else price.record())
+    job = _job_of(task, request, store, variant, rows=volume.rows)
+    job = replace(job, estimate={} if price is None else price.record())
     reservation = None
     if price is not None:
         try:
             reservation = reservation_of(price, task.config.cloud.budget)
         except BudgetError as problem:
             refusal = problem
-    return Plan(job, findings, price, refusal, reservation, prices)
+    return Plan(job, findings, price, refusal, reservation, prices, _is_submitted(task, request))
 
 
-def job_of(
-    task: TaskRun, request: TuningRequest, store: GcsStore, variant: str, estimate: Mapping[str, Any]
-) -> JobRequest:
+def _is_submitted(task: TaskRun, request: TuningRequest) -> bool:
+    intent = find_intent(task.database, request.request_key)
+    return intent is not None and intent.state != "INTENDED"
+
+
+def _job_of(task: TaskRun, request: TuningRequest, store: GcsStore, variant: str, *, rows: int) -> JobRequest:
     """Return the job request: places in the bucket, labels and attempt."""
     uploaded = task.result(UPLOADED)
     form = task.config.tuning.rows_format
@@ -163,9 +174,8 @@ def job_of(
         else "",
         output_uri="",
         variant=variant,
-        rows=_rows(uploaded.file(f"{form}/train.jsonl")),
+        rows=rows,
         facts={"dataset": uploaded.digest[:40]},
-        estimate=estimate,
     )
     return replace(job, output_uri=f"{store.root}/{JOBS}/{job.run_key}")
 
@@ -177,15 +187,26 @@ def hours_of(status: JobStatus) -> float | None:
     return (status.ended - status.started).total_seconds() / 3600
 
 
-def _checked(task: TaskRun) -> tuple[tuple[Finding, ...], Volume]:
-    """Return what the preflight finds, and how much text there is to learn from."""
+def checked_rows(task: TaskRun) -> PreflightReport | None:
+    """Return what holds of the rendered rows by the rules of the task's model; None where no provider has any.
+
+    Args:
+        task: the task, its variant chosen and its settings resolved.
+    """
     config, cloud = task.config.tuning, task.config.cloud
-    findings = check_mode(config, cloud)
-    train, validation = files_of(task)
     entry = lookup(config.base_model)
     if entry is None or not config.is_managed:
-        return tuple(findings), _volume_of_chat(train)
-    report = check_files(train, validation, entry, config, allowed_uris=(cloud.bucket, *cloud.media))
+        return None
+    train, validation = files_of(task)
+    return check_files(train, validation, entry, config, allowed_uris=(cloud.bucket, *cloud.media))
+
+
+def _checked(task: TaskRun) -> tuple[tuple[Finding, ...], Volume]:
+    """Return what the preflight finds, and how much text there is to learn from."""
+    findings = check_mode(task.config.tuning, task.config.cloud)
+    report = checked_rows(task)
+    if report is None:
+        return tuple(findings), _volume_of_chat(files_of(task)[0])
     return (*findings, *report.findings), report.train.volume
 
 
@@ -220,8 +241,3 @@ def _priced(task: TaskRun, volume: Volume, today: date) -> tuple[CostEstimate | 
         return estimate(config, cloud, volume, prices, learned=learned), None, prices
     except (BudgetError, ModelDeniedError) as problem:
         return None, problem, prices
-
-
-def _rows(path: Path) -> int:
-    with path.open("rb") as stream:
-        return sum(1 for _ in stream)

@@ -21,12 +21,12 @@ from finetune_assets.serving.cloud.endpoint_state import EndpointState
 from finetune_assets.serving.cloud.endpoints import ensure_endpoint, shares, shift, show, undeploy
 from finetune_assets.serving.cloud.model_registry import add_labels, get_version, set_alias
 from finetune_assets.serving.cloud.probing import probe_deployed, tries_for
+from finetune_assets.serving.cloud.traffic import WHOLE, with_newcomer
 from finetune_assets.serving.engines.endpoints import endpoint_engine
 from finetune_assets.task_types import task_type_from_manifest
 from finetune_assets.tuning.cloud.clients import CloudClients
 
 LIVE_ALIAS = "live"
-_WHOLE = 100
 _LABEL_DIGITS = 40
 
 
@@ -83,7 +83,7 @@ def deployed(task: TaskRun, manifest: ReleaseManifest) -> Iterator[None]:
     )
     try:
         _probe(manifest, reference, shares(state).get(ours, 0) or _give_first_share(clients, reference, state, task))
-        shift(clients, reference.endpoint, {ours: _WHOLE}, patience=patience)
+        shift(clients, reference.endpoint, {ours: WHOLE}, patience=patience)
         yield
     except BaseException:
         _put_back(clients, reference, before, patience)
@@ -115,7 +115,7 @@ def settle_release(task: TaskRun, manifest: ReleaseManifest, verdict: str) -> No
         return
     clients = open_clients(task, reference.location)
     seen = show(clients, reference.endpoint, patience=patience)
-    if shares(seen).get(reference.deployed_model_id) == _WHOLE:
+    if shares(seen).get(reference.deployed_model_id) == WHOLE:
         for other in sorted(seen.ids - {reference.deployed_model_id}):
             undeploy(clients, reference.endpoint, other, patience=patience)
 
@@ -126,14 +126,10 @@ def _labels_of(manifest: ReleaseManifest, verdict: str) -> dict[str, str]:
 
 def _give_first_share(clients: CloudClients, reference: EndpointReference, state: EndpointState, task: TaskRun) -> int:
     """Give a model that is there without traffic (an earlier try broke off) its first share again."""
-    percent = task.config.cloud.endpoint.first_traffic
-    others = {name: share for name, share in shares(state).items() if name != reference.deployed_model_id and share}
-    if not others:
-        percent = _WHOLE
-    split = {name: share * (_WHOLE - percent) // _WHOLE for name, share in others.items()}
-    split[reference.deployed_model_id] = _WHOLE - sum(split.values())
+    ours, percent = reference.deployed_model_id, task.config.cloud.endpoint.first_traffic
+    split = with_newcomer(shares(state), percent, newcomer=ours)
     shift(clients, reference.endpoint, split, patience=patience_of(task))
-    return split[reference.deployed_model_id]
+    return split[ours]
 
 
 def _probe(manifest: ReleaseManifest, reference: EndpointReference, percent: int) -> None:

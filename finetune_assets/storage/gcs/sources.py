@@ -23,10 +23,7 @@ from finetune_assets.storage.gcs.calls import USUAL, GcsUri, Patience
 from finetune_assets.storage.gcs.downloads import Downloader, folder_to_fill
 from finetune_assets.storage.gcs.manifests import safe_name
 from finetune_assets.storage.gcs.objects import StoredObject, list_objects, stat
-
-_MAGIC = re.compile(r"[*?\[]")
-_TOKENS = re.compile(r"\*\*/|/\*\*$|\*\*|\*|\?|\[!?\]?[^\]/]*\]|.", re.DOTALL)
-_MEANINGS = {"**/": "(?:[^/]+/)*", "/**": "/.+", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+from finetune_assets.storage.globs import MAGIC, translate
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +121,7 @@ def fetch_sources(
 
 def _listing(client: Any, uri: GcsUri, patience: Patience) -> tuple[list[StoredObject], str | None, str]:
     """Return the objects, the prefix that names are relative to (None for one object), and the glob."""
-    match = _MAGIC.search(uri.name)
+    match = MAGIC.search(uri.name)
     if match is None:
         one = stat(client, uri, patience) if uri.name and not uri.name.endswith("/") else None
         if one is not None:
@@ -140,22 +137,13 @@ def _listing(client: Any, uri: GcsUri, patience: Patience) -> tuple[list[StoredO
 
 
 def _pattern(glob: str) -> re.Pattern[str]:
-    """Translate a glob as the readers of local files do, so that both choose the same names.
+    """Return what fully matches a glob's names.
 
     Raises:
         StorageError: when its brackets are broken.
     """
-
-    def meaning(token: str) -> str:
-        if token in _MEANINGS:
-            return _MEANINGS[token]
-        if len(token) > 2 and token.startswith("["):
-            inner = token[1:-1].replace("\\", "\\\\").replace("[", "\\[").replace("^", "\\^")
-            return f"[^/{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
-        return re.escape(token)
-
     try:
-        return re.compile("".join(meaning(token) for token in _TOKENS.findall(glob)), re.DOTALL)
+        return translate(glob)
     except re.error as error:
         raise StorageError(
             "a file pattern is broken",

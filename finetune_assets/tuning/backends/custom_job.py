@@ -10,20 +10,14 @@ from functools import cached_property
 from typing import Any
 
 from finetune_assets.tuning.backends.custom_status import custom_result, custom_status
+from finetune_assets.tuning.backends.labelled_jobs import LabelledJobs
 from finetune_assets.tuning.backends.machines import check_machine
 from finetune_assets.tuning.backends.managed_status import place_of
-from finetune_assets.tuning.backends.protocol import (
-    OWNER,
-    OWNER_LABEL,
-    RUN_KEY_LABEL,
-    JobRequest,
-    JobResult,
-    JobStatus,
-)
-from finetune_assets.tuning.cloud.clients import REQUEST_TIMEOUT_S, CloudClients
+from finetune_assets.tuning.backends.protocol import JobRequest, JobResult, JobStatus
+from finetune_assets.tuning.cloud.clients import REQUEST_TIMEOUT_S
 from finetune_assets.tuning.cloud.errors import MissingError, RejectedError
 from finetune_assets.tuning.cloud.faults import Action, Explained
-from finetune_assets.tuning.cloud.retries import ReadPolicy, read
+from finetune_assets.tuning.cloud.retries import read
 from finetune_assets.tuning.container_job import container_arguments, container_command
 from finetune_assets.tuning.managed_config import CustomJobSettings
 
@@ -32,7 +26,7 @@ _PAGE = 100
 _HOUR = 3600
 
 
-class CustomJobBackend:
+class CustomJobBackend(LabelledJobs):
     """The five verbs over custom jobs.
 
     Args:
@@ -42,22 +36,9 @@ class CustomJobBackend:
 
     name = "custom_job"
 
-    def __init__(self, clients: CloudClients, policy: ReadPolicy | None = None) -> None:
-        self._clients = clients
-        self._policy = policy or ReadPolicy()
-
     @cached_property
     def _jobs(self) -> Any:
         return self._clients.gapic("JobServiceClient")
-
-    def find(self, request: JobRequest) -> list[JobStatus]:
-        """Return the jobs that carry the request's run key, oldest first.
-
-        Raises:
-            CloudError: when the service cannot say.
-        """
-        jobs = self._labelled(RUN_KEY_LABEL, request.run_key, self._action("the job could not be looked up", request))
-        return sorted(jobs, key=_age)
 
     def submit(self, request: JobRequest) -> JobStatus:
         """Ask for the job, once.
@@ -110,18 +91,6 @@ class CustomJobBackend:
                 "the job has no result", where=handle, found=status.provider_state, expected="JOB_STATE_SUCCEEDED"
             )
         return custom_result(job, self._object)
-
-    def owned(self) -> list[JobStatus]:
-        """Return every custom job that carries our owner label, newest first."""
-        action = Action("the jobs could not be listed", where=self._clients.parent, project=self._clients.project)
-        return sorted(self._labelled(OWNER_LABEL, OWNER, action), key=_age, reverse=True)
-
-    def _labelled(self, label: str, value: str, action: Action) -> list[JobStatus]:
-        try:
-            jobs = self._listed(action, f'labels.{label}="{value}"')
-        except RejectedError:
-            jobs = self._listed(action, "")
-        return [job for job in jobs if job.labels.get(label) == value]
 
     def _listed(self, action: Action, words: str) -> list[JobStatus]:
         def pages() -> list[JobStatus]:
@@ -226,7 +195,3 @@ def _settings(request: JobRequest) -> CustomJobSettings:
         if not value:
             raise RejectedError(what, where=where, mend="set it; `finetune doctor TASK` checks the settings")
     return settings
-
-
-def _age(job: JobStatus) -> tuple[float, str]:
-    return (job.created.timestamp() if job.created else 0.0, job.handle)

@@ -6,26 +6,19 @@ here: the service has no request id, so that a blind repetition would make a sec
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from finetune_assets.tuning.backends.labelled_jobs import LabelledJobs
 from finetune_assets.tuning.backends.managed_status import place_of, result_of, status_of
-from finetune_assets.tuning.backends.protocol import (
-    BACKEND_LABEL,
-    OWNER,
-    OWNER_LABEL,
-    RUN_KEY_LABEL,
-    JobRequest,
-    JobResult,
-    JobStatus,
-)
+from finetune_assets.tuning.backends.protocol import JobRequest, JobResult, JobStatus
 from finetune_assets.tuning.cloud.catalogue import lookup, names_of, nearest
 from finetune_assets.tuning.cloud.clients import CloudClients, knowing_it_is_experimental
 from finetune_assets.tuning.cloud.errors import MissingError, RejectedError
 from finetune_assets.tuning.cloud.faults import Action, Explained
-from finetune_assets.tuning.cloud.retries import ReadPolicy, read
+from finetune_assets.tuning.cloud.retries import read
 
 PAGE = 100
 METHODS = {"sft": "SUPERVISED_FINE_TUNING", "dpo": "PREFERENCE_TUNING", "distillation": "DISTILLATION"}
@@ -47,7 +40,7 @@ class TuneCall:
     config: Any
 
 
-class ManagedTuning(ABC):
+class ManagedTuning(LabelledJobs):
     """The five verbs over `client.tunings`.
 
     Args:
@@ -58,10 +51,6 @@ class ManagedTuning(ABC):
     name: str
     agent: str
 
-    def __init__(self, clients: CloudClients, policy: ReadPolicy | None = None) -> None:
-        self._clients = clients
-        self._policy = policy or ReadPolicy()
-
     @abstractmethod
     def call_of(self, request: JobRequest) -> TuneCall:
         """Return what the service is asked for.
@@ -69,15 +58,6 @@ class ManagedTuning(ABC):
         Raises:
             RejectedError: for settings that this kind of model does not have.
         """
-
-    def find(self, request: JobRequest) -> list[JobStatus]:
-        """Return the jobs that carry the request's run key, oldest first.
-
-        Raises:
-            CloudError: when the service cannot say.
-        """
-        jobs = self._labelled(RUN_KEY_LABEL, request.run_key, self._action("the job could not be looked up", request))
-        return sorted(jobs, key=_age)
 
     def submit(self, request: JobRequest) -> JobStatus:
         """Ask for the job, once.
@@ -137,22 +117,6 @@ class ManagedTuning(ABC):
                 "the job has no result", where=handle, found=status.provider_state, expected="JOB_STATE_SUCCEEDED"
             )
         return result_of(job)
-
-    def owned(self) -> list[JobStatus]:
-        """Return every job of this backend that carries our owner label, newest first."""
-        action = Action("the jobs could not be listed", where=self._clients.parent, project=self._clients.project)
-        jobs = self._labelled(OWNER_LABEL, OWNER, action)
-        mine = [job for job in jobs if job.labels.get(BACKEND_LABEL, self.name) == self.name]
-        return sorted(mine, key=_age, reverse=True)
-
-    def _labelled(self, label: str, value: str, action: Action) -> list[JobStatus]:
-        """Return the jobs with a label; where the service does not filter by labels, all are looked at."""
-        try:
-            jobs = self._listed(action, f'labels.{label}="{value}"')
-        except RejectedError:
-            jobs = self._listed(action, "")
-        # The filter's promise is not documented for tuning jobs: it is never relied upon.
-        return [job for job in jobs if job.labels.get(label) == value]
 
     def _listed(self, action: Action, words: str) -> list[JobStatus]:
         from google.genai import types
@@ -252,7 +216,3 @@ def rank_of(request: JobRequest) -> int:
             mend="set it; the catalogue's advice for the model is filled in before a job is submitted",
         )
     return rank
-
-
-def _age(job: JobStatus) -> tuple[float, str]:
-    return (job.created.timestamp() if job.created else 0.0, job.handle)

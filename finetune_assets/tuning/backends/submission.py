@@ -40,6 +40,7 @@ class Booking:
         by: who or which run asks.
         twin_s: seconds to wait for another submitter of the same request.
         quota_s: first and longest pause after a used-up quota.
+        quota_h: hours to wait for quota; None is `cloud.deadlines.quota_h`.
     """
 
     reservation: Reservation | None = None
@@ -47,6 +48,7 @@ class Booking:
     by: str = ""
     twin_s: float = WAIT_FOR_TWIN_S
     quota_s: tuple[float, float] = _QUOTA_S
+    quota_h: float | None = None
 
 
 def submit_lease(request_key: str) -> str:
@@ -182,7 +184,8 @@ class _Submission:
                 self.waiter.on_note(f"looking up whether the job was made: {problem}")
             except QuotaError as problem:
                 self._refused(problem)
-                self._require_time(began, self.job.cloud.deadlines.quota_h, problem)
+                hours = self.booking.quota_h
+                self._require_time(began, self.job.cloud.deadlines.quota_h if hours is None else hours, problem)
                 self.waiter.on_note(f"no quota yet, trying again: {problem}")
                 self.waiter.pause(jittered(pause))
                 pause = min(2 * pause, self.booking.quota_s[1])

@@ -23,7 +23,9 @@ from finetune_assets.tuning.cloud.errors import CloudError, MissingError
 # key, a job of an attempt that is over, or one whose end somebody asked for. unclaimed: a live job without an intent.
 # look: an intent whose job is not in the list.
 Deed = Literal["adopt", "finish", "cancel", "unclaimed", "look"]
-_OPEN = ("INTENDED", "SUBMITTED", "RUNNING")
+# Project and location, as the settings say them.
+Place = tuple[str, str]
+_NOWHERE = ("", "")
 
 
 @dataclass(frozen=True)
@@ -58,18 +60,30 @@ class SweepReport:
     busy: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
+    def add(self, other: SweepReport) -> None:
+        """Take over what a sweep of another place did and saw."""
+        self.adopted |= other.adopted
+        self.finished |= other.finished
+        self.cancelled |= other.cancelled
+        self.unclaimed += other.unclaimed
+        self.lost += other.lost
+        self.busy += other.busy
+        self.problems += other.problems
+
     @property
     def is_quiet(self) -> bool:
         """True when nothing was found that a person or a log should know of."""
         return not any((self.adopted, self.finished, self.cancelled, self.unclaimed, self.lost, self.problems))
 
 
-def decide(intents: Sequence[Intent], jobs: Iterable[JobStatus]) -> list[Decision]:
+def decide(intents: Sequence[Intent], jobs: Iterable[JobStatus], place: Place | None = None) -> list[Decision]:
     """Hold jobs against intents.
 
     Args:
-        intents: those of one backend, whatever their state.
-        jobs: the provider's jobs with our owner label, of the same backend.
+        intents: those of one backend, whatever their state and wherever their jobs are: an attempt is over also when
+            the next one runs elsewhere.
+        jobs: the provider's jobs with our owner label, of the same backend and of one place.
+        place: that place; jobs of other places are not missed here. None where there is only one.
     """
     by_run: dict[str, list[JobStatus]] = {}
     for job in sorted(jobs, key=lambda job: (job.created.timestamp() if job.created else 0.0, job.handle)):
@@ -85,9 +99,15 @@ def decide(intents: Sequence[Intent], jobs: Iterable[JobStatus]) -> list[Decisio
     decisions += [
         Decision("look", "its job is not in the list", intent)
         for intent in intents
-        if intent.state in _OPEN and intent.handle and intent.run_key not in by_run
+        if intent.is_open and intent.handle and intent.run_key not in by_run
+        if place is None or place_of_intent(intent) in (place, _NOWHERE)
     ]
     return decisions
+
+
+def place_of_intent(intent: Intent) -> Place:
+    """Return where an intent's job was asked for; empty words for an intent that does not say."""
+    return str(intent.request.get("project", "")), str(intent.request.get("location", ""))
 
 
 def _of_intent(intent: Intent, group: list[JobStatus]) -> list[Decision]:
@@ -95,9 +115,9 @@ def _of_intent(intent: Intent, group: list[JobStatus]) -> list[Decision]:
     decisions = [Decision("cancel", "a second job of the same run key", intent, job) for job in extra]
     if kept is None:
         return decisions
-    if intent.state in _OPEN and not intent.handle:
+    if intent.is_open and not intent.handle:
         decisions.append(Decision("adopt", "its submitter died before it wrote the handle down", intent, kept))
-    elif intent.state in _OPEN and kept.has_ended:
+    elif intent.is_open and kept.has_ended:
         decisions.append(Decision("finish", "its watcher died before the end", intent, kept))
     wanted = bool(intent.cancel_requested_by) or intent.state == "CANCELLED"
     if wanted and not kept.has_ended and kept.state != "cancelling":
@@ -122,19 +142,22 @@ def _of_stranger(job: JobStatus, requests: Mapping[str, Intent]) -> Decision:
     return Decision("unclaimed", "no intent here knows it", None, job)
 
 
-def sweep(db: Database, backends: Mapping[str, Backend], *, by: str = "sweep") -> SweepReport:
+def sweep(
+    db: Database, backends: Mapping[str, Backend], *, place: Place | None = None, by: str = "sweep"
+) -> SweepReport:
     """Mend what crashes left open, backend by backend; one that cannot be asked does not stop the others.
 
     Args:
         db: the database.
-        backends: backends by name.
+        backends: backends by name, all of one place.
+        place: that place's project and location; None where there is only one.
         by: who acts, for the records.
     """
     report = SweepReport()
     for name, backend in sorted(backends.items()):
         intents = [intent for intent in list_intents(db) if intent.backend == name and intent.run_key]
         try:
-            decisions = decide(intents, backend.owned())
+            decisions = decide(intents, backend.owned(), place)
         except CloudError as error:
             report.problems.append(f"{name}: {error}")
             continue

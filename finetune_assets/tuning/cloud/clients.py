@@ -52,13 +52,19 @@ class CloudClients:
         self._environ = environ
         self._storage = storage
         self._made: dict[str, Any] = {}
+        self._elsewhere: dict[str, CloudClients] = {}
         self._timeout_s = timeout_s
 
     def at(self, location: str) -> CloudClients:
-        """Return the clients for another location of the same project."""
-        return CloudClients(
-            self.config, self._environ, location=location, storage=self._storage, timeout_s=self._timeout_s
-        )
+        """Return the clients for another location of the same project.
+
+        They are kept: google-genai closes its connections as soon as nobody holds the client, `tunings` or not.
+        """
+        if location not in self._elsewhere:
+            self._elsewhere[location] = CloudClients(
+                self.config, self._environ, location=location, storage=self._storage, timeout_s=self._timeout_s
+            )
+        return self._elsewhere[location]
 
     @property
     def storage(self) -> Any:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -39,7 +38,6 @@ def closing(made: CloudClients) -> Iterator[CloudClients]:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database.open(f"sqlite:///{tmp_path / 'home' / 'finetune.db'}")
-    yield opened
-    opened.close()
+def database(db: Database) -> Database:
+    """As the platform's: once on SQLite, once on PostgreSQL."""
+    return db

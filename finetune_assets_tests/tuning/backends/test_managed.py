@@ -35,6 +35,16 @@ def until_end(backend: Backend, job: JobStatus) -> JobStatus:
     return poll(lambda: backend.status(job.handle), lambda status: status.has_ended)
 
 
+def test_a_job_elsewhere_is_looked_at_and_cancelled_there(clients: CloudClients) -> None:
+    job = GeminiBackend(clients, QUICK).submit(job_request(GEMINI))
+    moved = GeminiBackend(clients.at("europe-west4"), QUICK)
+    assert moved.status(job.handle).handle == job.handle
+    assert until_end(moved, job).state == "succeeded"
+    assert moved.result(job.handle).model
+    moved.cancel(job.handle)
+    assert moved.owned() == []
+
+
 def on_the_wire(vertex: Vertex, job: JobStatus) -> dict[str, Any]:
     found: dict[str, Any] = vertex._call("GET", f"/v1beta1/{job.handle}")
     return found

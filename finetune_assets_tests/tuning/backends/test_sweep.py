@@ -110,3 +110,36 @@ def test_one_backends_outage_does_not_stop_the_others(database: Database, backen
     report = sweep(database, {"gemini": backend, "custom_job": down})
     assert list(report.adopted) == [KEY]
     assert report.problems == ["custom_job: down"]
+
+
+def test_jobs_at_another_place_are_not_looked_for_here(database: Database, backend: MemoryBackend) -> None:
+    for number, place in enumerate([("p1", "us-central1"), ("p1", "europe-west4"), ("p2", "us-central1")]):
+        job = job_request(rows=str(number))
+        project, location = place
+        record_intent(
+            database,
+            job.request.request_key,
+            task="router",
+            backend="gemini",
+            run_key_of=lambda _, run_key=job.run_key: run_key,  # type: ignore[misc]
+            request={"project": project, "location": location},
+        )
+        handle = f"projects/{project}/locations/{location}/tuningJobs/{number}"
+        mark(database, job.request.request_key, "SUBMITTED", handle=handle)
+    report = sweep(database, {"gemini": backend}, place=("p1", "us-central1"))
+    assert report.lost == [job_request(rows="0").request.request_key]
+    assert backend.calls.count("status") == 1
+
+
+def test_an_attempt_is_over_wherever_the_next_one_runs(database: Database, backend: MemoryBackend) -> None:
+    old = add(backend)
+    intend(database)
+    mark(database, KEY, "CANCELLED")
+    retry_intent(database, KEY, by="ann", reason="moved")
+    second = job_request(attempt=2)
+    elsewhere = {"project": "p2", "location": "us-central1"}
+    record_intent(
+        database, KEY, task="router", backend="gemini", run_key_of=lambda _: second.run_key, request=elsewhere
+    )
+    report = sweep(database, {"gemini": backend}, place=("p1", "us-central1"))
+    assert list(report.cancelled) == [old.handle]

@@ -232,8 +232,7 @@ def test_a_job_above_its_own_limit_is_refused() -> None:
     assert reservation_of(found, Budget()).limit is None
 
 
-def test_earlier_bills_teach_the_ratio(tmp_path: Path) -> None:
-    db = Database.open(f"sqlite:///{tmp_path / 'f.db'}")
+def test_earlier_bills_teach_the_ratio(db: Database) -> None:
     assert learned_ratio(list_intents(db), "gemini-2.5-flash", "peft") is None
     for number, tokens in enumerate((330_000, 270_000)):
         key = f"key-{number}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 import httpx
 
 from finetune_assets.lineage.cloud.doors import resolved_task
-from finetune_assets.lineage.cloud.plan import files_of
+from finetune_assets.lineage.cloud.plan import checked_rows, files_of
 from finetune_assets.lineage.machine_checks import Look, State
 from finetune_assets.lineage.runtime import TaskRun
 from finetune_assets.lineage.smoke import find_smoke
@@ -21,13 +21,12 @@ from finetune_assets.records.errors import FinetuneError
 from finetune_assets.resources.cloud import storage_client
 from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.errors import StorageError
-from finetune_assets.tuning.cloud.catalogue import lookup
+from finetune_assets.tuning.cloud.catalogue import find_model, lookup
 from finetune_assets.tuning.cloud.clients import CloudClients
 from finetune_assets.tuning.cloud.model_checks import check_mode
 from finetune_assets.tuning.config import TuningConfig
 from finetune_assets.tuning.findings import Finding
 from finetune_assets.tuning.preflight.environment import check_environment
-from finetune_assets.tuning.preflight.files import check_files
 from finetune_assets.tuning.preflight.probes import ProbeResult
 
 # A person waits for the answer; a run has more patience.
@@ -138,18 +137,15 @@ def _files(whole: TaskRun, variant: str) -> Iterator[Look]:
     """Hold the newest rows against the model's rules."""
     name = f"{_named(variant)}dataset"
     task = resolved_task(whole.for_variant(variant))
-    train, validation = files_of(task)
-    config, cloud = task.config.tuning, task.config.cloud
-    entry = lookup(config.base_model)
-    if entry is None or not config.is_managed:
-        yield Look(name, "ok", f"{train.stat().st_size:,} bytes of training rows")
+    report = checked_rows(task)
+    if report is None:
+        yield Look(name, "ok", f"{files_of(task)[0].stat().st_size:,} bytes of training rows")
         return
-    report = check_files(train, validation, entry, config, allowed_uris=(cloud.bucket, *cloud.media))
     for finding in report.findings:
         yield _found(finding, name)
     if not report.findings:
         told = ", ".join(f"{facts.rows:,} {facts.name} rows" for facts in report.files)
-        yield Look(name, "ok", f"{told}; every rule of {entry.title} holds")
+        yield Look(name, "ok", f"{told}; every rule of {find_model(report.model).title} holds")
 
 
 def _files_or_why(task: TaskRun, variant: str) -> list[Look]:
