@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from finetune_assets.storage.database import Database
+from finetune_assets_tests.storage.databases import DATABASES, fresh_url
 
 # Machines are slow at times, which says nothing about the code. Without a seed of its own a run tries the same examples
 # as the one before; `make soak` tries new ones, and many more.
@@ -39,3 +43,18 @@ def platform_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
     (home / "dagster").mkdir(parents=True)
     return home
+
+
+@pytest.fixture(params=DATABASES)
+def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database for this test alone, its schema current: once on SQLite, once on PostgreSQL."""
+    with fresh_url(request.param, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def db(db_url: str) -> Iterator[Database]:
+    """That database, opened."""
+    database = Database.open(db_url)
+    yield database
+    database.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -25,8 +26,11 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import make_url
 
+from finetune_assets.storage.home import Home
 from finetune_assets_tests import deploy_facts
+from finetune_assets_tests.postgres import fresh_database
 
 PROJECT = Path(__file__).resolve().parents[1]
 DEPLOY = PROJECT / "deploy"
@@ -166,7 +170,8 @@ def test_volumes_and_what_is_waited_for_exist() -> None:
     document = read(COMPOSE)
     for name, service in services().items():
         for volume in service.get("volumes", []):
-            assert volume.split(":")[0] in document["volumes"], name
+            source = volume.split(":")[0]
+            assert source in document["volumes"] or (DEPLOY / source).is_file(), name
         for other, how in service.get("depends_on", {}).items():
             assert how == {"condition": "service_healthy"}
             assert other in services()
@@ -258,6 +263,52 @@ def test_objects_beside_the_chart_fit_kubernetes_own_schema() -> None:
 def test_no_secret_is_written_down() -> None:
     assert "Secret" not in {part["kind"] for part in yaml.safe_load_all(PLATFORM.read_text(encoding="utf-8"))}
     assert "postgresqlPassword" not in read(VALUES)["postgresql"]
+
+
+# --- the platform's database
+
+
+def example_variables() -> dict[str, str]:
+    lines = (DEPLOY / "platform.env.example").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_compose_tells_every_command_where_the_database_is() -> None:
+    url = make_url(Home.from_environment(example_variables()).database_url)
+    assert (url.drivername, url.host, url.database) == ("postgresql+psycopg", "postgres", "finetune")
+    assert f"CREATE DATABASE {url.database};" in (DEPLOY / "postgres.sql").read_text(encoding="utf-8")
+    # In one database the two would take each other's schema version for their own.
+    assert make_url(example_variables()["DAGSTER_POSTGRES_URL"]).database != url.database
+    for name, service in services().items():
+        assert service["env_file"] == ["platform.env"], name
+    for name in ("code-server", "gateway"):
+        assert services()[name]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+
+
+def test_kubernetes_tells_every_command_where_the_database_is() -> None:
+    values = read(VALUES)
+    launcher = values["runLauncher"]["config"]["k8sRunLauncher"]
+    for part in (*values["dagster-user-deployments"]["deployments"], launcher):
+        assert {"name": "finetune-database"} in part["envSecrets"]
+    gateway = next(part for part in yaml.safe_load_all(PLATFORM.read_text()) if part["kind"] == "Deployment")
+    (container,) = gateway["spec"]["template"]["spec"]["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "finetune-database"}}]
+
+
+@pytest.mark.slow
+def test_commands_of_the_image_use_the_database_that_is_named(tmp_path: Path) -> None:
+    with fresh_database(is_empty=True) as url:
+        for words in (["db", "upgrade"], ["db", "check"]):
+            done = subprocess.run(
+                entrypoint("finetune", *words),
+                env=clean(tmp_path, FINETUNE_DATABASE_URL=url),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+        assert "PostgreSQL's constraints" in done.stdout
+    assert not (tmp_path / "finetune.db").exists()
 
 
 # --- Dagster's instance
@@ -482,3 +533,22 @@ def test_the_trainers_command_is_the_backends() -> None:
     from finetune_assets.tuning.container_job import container_command
 
     assert container_command() == TRAINER
+
+
+# --- the notes for Google Cloud
+
+
+def test_the_notes_know_every_folder_that_is_written_in_the_bucket() -> None:
+    from finetune_assets.lineage.bases import EMBEDDED_STAGE
+    from finetune_assets.lineage.cloud.container_tuning import BASES, JOB_KIND, MESSAGES
+    from finetune_assets.lineage.cloud.plan import JOBS
+    from finetune_assets.lineage.cloud.remote_models import BATCHES
+    from finetune_assets.lineage.uploaded_dataset import STAGE
+    from finetune_assets.storage.gcs.store import INDEX
+
+    notes = (DEPLOY / "gcp.md").read_text(encoding="utf-8")
+    for folder in (STAGE, INDEX, EMBEDDED_STAGE, BASES, JOB_KIND, JOBS, MESSAGES, BATCHES):
+        assert f"`{folder}/`" in notes, folder
+    # A rule for a prefix that nothing is written below would never match.
+    assert set(re.findall(r"\$PREFIX/(\w+)/", notes)) == {JOBS, MESSAGES, BATCHES}
+    assert re.findall(r"for folder in ([\w ]+);", notes) == [f"{JOBS} {MESSAGES} {BATCHES}"]

@@ -12,7 +12,7 @@ from finetune_assets.storage.home import Home
 
 
 class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The platform's home: database, artifacts and work folders."""
+    """The platform's home: database, artifacts and work folders; FINETUNE_DATABASE_URL names a database elsewhere."""
 
     home_path: str = Field(
         default="",
@@ -22,7 +22,7 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def home(self) -> Home:
         """Return the home, with its folders made."""
-        home = Home(path=Path(self.home_path).resolve()) if self.home_path else Home.from_environment(os.environ)
+        home = Home.from_environment(os.environ, Path(self.home_path).resolve() if self.home_path else None)
         home.ensure()
         return home
 

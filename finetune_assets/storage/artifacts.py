@@ -29,6 +29,7 @@ from finetune_assets.storage.files import (
 from finetune_assets.storage.processes import ProcessMark, token_has_ended
 
 _STAGING = ".staging"
+_TOMBSTONES = ".tombstones"
 _NAME = re.compile(r"[0-9a-z_-]{1,100}")
 _RESERVED = frozenset({"kind", "key", "files", "digest", "identity", "outside_digest"})
 # Staging of a process that we cannot see (another host, another container) is left alone for this long.
@@ -236,6 +237,41 @@ class ArtifactStore:
             return False
         self._set_aside(folder)
         return True
+
+    def bury(self, kind: str, key: str, tombstone: Mapping[str, Any]) -> bool:
+        """Remove an artifact for good and leave a tombstone that says why; True when there was one to remove.
+
+        The tombstone is written first, so that a killed call is finished by the next one.
+
+        Args:
+            kind: what it is.
+            key: its name within the kind.
+            tombstone: why and when, as JSON; no texts.
+        """
+        if not self._folder(kind, key).exists():
+            return False
+        path = self._tombstone(kind, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            write_json_atomic(path, dict(tombstone))
+        return self.remove(kind, key)
+
+    def tombstone(self, kind: str, key: str) -> dict[str, Any] | None:
+        """Return what `bury` left of an artifact; None for one that was never buried."""
+        path = self._tombstone(kind, key)
+        if not path.is_file():
+            return None
+        found: dict[str, Any] = read_json(path)
+        return found
+
+    def keys(self, kind: str) -> list[str]:
+        """Return the keys of the complete artifacts of a kind, sorted."""
+        folder = self.root / kind
+        return sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}")) if folder.is_dir() else []
+
+    def _tombstone(self, kind: str, key: str) -> Path:
+        self._folder(kind, key)
+        return self.root / _TOMBSTONES / f"{kind}.{key}.json"
 
     def _folder(self, kind: str, key: str) -> Path:
         for name in (kind, key):

@@ -1,5 +1,6 @@
 """The database: SQLite in WAL by default, PostgreSQL by URL. Opening, transactions, and errors in one line.
 
+Both keep the same promises; what PostgreSQL needs for that stands in `postgres.py`.
 Importing this module loads SQLAlchemy and nothing heavier; Alembic is loaded only to change the schema.
 """
 
@@ -15,8 +16,10 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.orm import Session
 
+from finetune_assets.storage import postgres
 from finetune_assets.storage.errors import StorageError
 from finetune_assets.storage.files import disk_full, explain_unwritable
 from finetune_assets.storage.models import SCHEMA_REVISION
@@ -25,8 +28,7 @@ _BUSY_TIMEOUT_S = 10.0
 _UPGRADE_TIMEOUT_S = 60.0
 _NO_ROOM_BYTES = 1 << 20
 _READING = "finetune_reading"
-# Any number that no other program on the same PostgreSQL server uses for an advisory lock.
-_POSTGRES_UPGRADE_LOCK = 7_046_020_911
+_PATIENCE = "finetune_patience_s"
 
 
 class Database:
@@ -67,9 +69,14 @@ class Database:
         return database
 
     @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file of SQLite."""
+        return self._url.get_backend_name() == "sqlite"
+
+    @property
     def place(self) -> str:
         """The database for people: the file, or the URL without its password."""
-        if self._url.get_backend_name() == "sqlite":
+        if self.is_sqlite:
             return str(self._url.database)
         return self._url.render_as_string(hide_password=True)
 
@@ -81,8 +88,8 @@ class Database:
     def session(self) -> AbstractContextManager[Session]:
         """Give a session in one writing transaction: committed when the block ends, rolled back when it raises.
 
-        On SQLite its first statement, even one that reads, takes the write lock (waiting up to 10 s), so that what it
-        reads cannot change before it writes.
+        Its first statement, even one that reads, waits until no other transaction writes (up to 10 s), so that what it
+        reads cannot change before it writes, and rows appear in the order of their numbers.
 
         Raises:
             StorageError: when the disk is full, the database is locked for too long, damaged or out of reach.
@@ -95,7 +102,7 @@ class Database:
 
     def revision(self) -> str | None:
         """Return the schema's version, None for a database without tables."""
-        if self._url.get_backend_name() == "sqlite" and not Path(str(self._url.database)).exists():
+        if self.is_sqlite and not Path(str(self._url.database)).exists():
             return None
         with self.reading() as session:
             return _revision(session.connection())
@@ -113,31 +120,50 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
+        except NoConnectionError as error:
+            raise StorageError(
+                "too many transactions at once", where=self.place, mend="wait for others to finish, then run again"
+            ) from error
         except DBAPIError as error:
-            problem = explain(error, self.place)
+            problem = explain(error, self.place, password=str(self._url.password or ""))
             if problem is None:
                 raise
             raise problem from error
 
-    def _upgrade(self) -> None:
-        sqlite = self._url.get_backend_name() == "sqlite"
-        if sqlite:
+    @contextmanager
+    def changing_schema(self) -> Iterator[Connection]:
+        """Give a connection in a transaction that may change the schema; the file and its folder are made.
+
+        One process changes it, others wait for up to a minute and find it done. A caller that rolls the transaction
+        back leaves everything as it was.
+
+        Raises:
+            StorageError: when the database cannot be reached or written, or a row would be left without the one that
+                it belongs to.
+        """
+        if self.is_sqlite:
             folder = Path(str(self._url.database)).absolute().parent
             with explain_unwritable(folder):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._explained(), self._engine.connect() as connection:
-            if not sqlite:
-                with connection.begin():
-                    connection.execute(text(f"SELECT pg_advisory_xact_lock({_POSTGRES_UPGRADE_LOCK})"))
-                    _upgrade_schema(connection)
+            if not self.is_sqlite:
+                patient = connection.execution_options(**{_PATIENCE: _UPGRADE_TIMEOUT_S})
+                with patient.begin():
+                    yield patient
                 return
             raw: Any = connection.connection.dbapi_connection
             _prepare_sqlite_upgrade(raw)
             try:
-                with connection.begin():  # BEGIN IMMEDIATE: one process upgrades, the others wait and find it done
-                    _upgrade_schema(connection)
+                with connection.begin() as transaction:
+                    yield connection
+                    if transaction.is_active:
+                        _require_owners(connection, self.place)
             finally:
                 connection.invalidate()  # its settings are those of an upgrade
+
+    def _upgrade(self) -> None:
+        with self.changing_schema() as connection:
+            _upgrade_schema(connection)
 
 
 def _parsed(url: str) -> URL:
@@ -147,26 +173,31 @@ def _parsed(url: str) -> URL:
         raise StorageError(
             "database URL cannot be read", expected="sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME"
         ) from error
-    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+    if parsed.drivername.partition("+")[0] != "sqlite":
+        postgres.check_url(parsed)
+    elif parsed.database in (None, "", ":memory:"):
         raise StorageError("a database in memory cannot be shared", found=url, expected="sqlite:///PATH of a file")
     return parsed
 
 
 def _engine(url: URL) -> Engine:
     sqlite = url.get_backend_name() == "sqlite"
+    options = {"connect_args": {"timeout": _BUSY_TIMEOUT_S}} if sqlite else postgres.engine_options(url)
     try:
-        engine = create_engine(
-            url,
-            connect_args={"timeout": _BUSY_TIMEOUT_S} if sqlite else {},
-            pool_pre_ping=not sqlite,
-        )
+        # Errors must not quote the rows that a statement carried: they hold texts of people.
+        engine = create_engine(url, hide_parameters=True, **options)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StorageError(
-            f"no driver for {url.drivername}", found=str(error), mend="install it, for instance `pip install psycopg`"
+            f"no driver for {url.drivername}",
+            found=str(error),
+            mend="install it: `pip install 'finetune_assets[postgres]'`",
         ) from error
     if sqlite:
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "begin", _begin_postgres)
+        event.listen(engine, "handle_error", postgres.leave_out_rows)
     return engine
 
 
@@ -174,7 +205,7 @@ def _reading_options(url: URL) -> dict[str, Any]:
     """Return what makes a transaction read one state throughout, as SQLite's snapshots do by themselves."""
     if url.get_backend_name() == "sqlite":
         return {_READING: True}
-    return {_READING: True, "isolation_level": "REPEATABLE READ"}
+    return {_READING: True, "isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
@@ -187,6 +218,12 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     reading = connection.get_execution_options().get(_READING, False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _begin_postgres(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if not options.get(_READING, False):
+        postgres.begin_writing(connection, options.get(_PATIENCE, _BUSY_TIMEOUT_S))
 
 
 def _prepare_sqlite_upgrade(raw: Any) -> None:
@@ -208,6 +245,19 @@ def _prepare_sqlite_upgrade(raw: Any) -> None:
     raw.execute("PRAGMA foreign_keys=OFF")
 
 
+def _require_owners(connection: Connection, place: str) -> None:
+    """Check what SQLite did not check while the schema changed."""
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    if broken:
+        table, row, owner, _ = broken[0]
+        raise StorageError(
+            "the database has rows without the ones that they belong to",
+            where=place,
+            found=f"{len(broken)}, such as row {row} of {table}, which belongs to {owner}",
+            mend="restore a backup in which `finetune db check` finds nothing",
+        )
+
+
 def _upgrade_schema(connection: Connection) -> None:
     if _revision(connection) == SCHEMA_REVISION:
         return
@@ -227,26 +277,17 @@ def _is_busy(error: sqlite3.Error) -> bool:
     return (error.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def explain(error: DBAPIError, place: str) -> StorageError | None:
+def explain(error: DBAPIError, place: str, *, password: str = "") -> StorageError | None:
     """Return the one line for an error of the machine; None for an error of the program, which keeps its traceback.
 
     Args:
         error: what the driver said.
         place: the database for people, the file of one of SQLite.
+        password: taken out of what the driver said.
     """
-    original = error.orig
-    if isinstance(original, sqlite3.Error):
-        return _explain_sqlite(original, place)
-    if getattr(original, "sqlstate", None) == "53100":  # PostgreSQL: disk_full
-        return StorageError("the database server's disk is full", where=place, mend="free some space there")
-    if error.connection_invalidated or type(original).__name__ == "OperationalError":
-        return StorageError(
-            "the database cannot be reached",
-            where=place,
-            found=str(original),
-            mend="start the database server, or correct the URL",
-        )
-    return None
+    if isinstance(error.orig, sqlite3.Error):
+        return _explain_sqlite(error.orig, place)
+    return postgres.explain_postgres(error, place, password)
 
 
 def _has_no_room(place: Path) -> bool:

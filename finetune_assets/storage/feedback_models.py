@@ -61,7 +61,10 @@ class ClusterBandRow(Base):
 
 
 class ErrorCaseRow(Base):
-    """An answer that a person, a rule or a check said is wrong, and where it stands."""
+    """An answer that a person, a rule or a check said is wrong, and where it stands.
+
+    `aside_correction_id` is the correction that no dataset version can take; another one counts anew.
+    """
 
     __tablename__ = "error_cases"
     __table_args__ = (
@@ -96,6 +99,7 @@ class ErrorCaseRow(Base):
     follows_id: Mapped[int | None]
     reported_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    aside_correction_id: Mapped[int | None]
 
 
 class CaseEventRow(Base):

@@ -95,6 +95,11 @@ class Intent:
         return bool(self.run_key)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it has not ended, as far as we know."""
+        return self.state in OPEN
+
+    @property
     def ended_badly(self) -> bool:
         """Whether it failed, was cancelled or expired."""
         return self.state in ENDED_BADLY

@@ -32,6 +32,18 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class PlainText(TypeDecorator[str]):
+    """A text without NUL, which PostgreSQL cannot hold: it becomes U+FFFD, on every database alike."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Replace what cannot be stored."""
+        del dialect
+        return value.replace("\x00", "\ufffd") if value is not None and "\x00" in value else value
+
+
 class Base(DeclarativeBase):
     """Constraints have names by rule, so that later migrations can address them on every database."""
 
@@ -47,5 +59,5 @@ class Base(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads a plain dict here
         datetime: UtcDateTime,
         dict[str, Any]: JSON,
-        str: Text,
+        str: PlainText,
     }

@@ -9,16 +9,18 @@ from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from finetune_assets.storage import feedback_models as feedback_models
+from finetune_assets.storage import key_models as key_models
 from finetune_assets.storage.model_base import Base as Base
 from finetune_assets.storage.model_base import UtcDateTime as UtcDateTime
 
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0007"
 """The newest migration; known here so that opening an up-to-date database need not load Alembic."""
 
 APPEND_ONLY = (
     "pointer_history",
     "release_events",
     "approvals",
+    "reports",
     "dataset_versions",
     "dataset_restores",
     "tuning_events",
@@ -104,6 +106,8 @@ class ApprovalRow(Base):
     policy: Mapped[str]
     note: Mapped[str]
     at: Mapped[datetime]
+    channel: Mapped[str | None]
+    pointer_seq: Mapped[int | None]
 
 
 class ApprovalCodeRow(Base):
@@ -119,6 +123,7 @@ class ApprovalCodeRow(Base):
     approver: Mapped[str]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+    channel: Mapped[str | None]
 
 
 class LeaseRow(Base):
@@ -244,7 +249,10 @@ class DatasetRestoreRow(Base):
 
 
 class ReportRow(Base):
-    """A validation report that a run made or found again; the latest of a namespace is the one with the highest id."""
+    """A validation report that a run made or found again; the latest of a namespace is the one with the highest id.
+
+    `policy` says by which rules it may be decided on: what the gateway has to know, which never reads defs.yaml.
+    """
 
     __tablename__ = "reports"
     __table_args__ = (Index(None, "task", "namespace"),)
@@ -259,6 +267,7 @@ class ReportRow(Base):
     verdict: Mapped[str]
     run_id: Mapped[str]
     created_at: Mapped[datetime]
+    policy: Mapped[dict[str, Any] | None]
 
 
 class StageResultRow(Base):

@@ -6,6 +6,7 @@ A step reads what its own run made; a single materialization reads the newest of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 
@@ -104,8 +105,22 @@ def record_report(
     baseline: str,
     verdict: str,
     run_id: str,
+    policy: dict[str, Any],
 ) -> None:
-    """Write a report's verdict down, with the run that made it or found it again."""
+    """Write a report's verdict down, with the run that made it or found it again.
+
+    Args:
+        database: the open database.
+        task: the task.
+        namespace: `main` or an experiment's.
+        report_key: the report's artifact.
+        digest: the report's digest.
+        candidate: whom it judged.
+        baseline: against whom; "" for the untuned base.
+        verdict: `PASS`, `FAIL` or `INCONCLUSIVE`.
+        run_id: the run.
+        policy: by which rules it may be decided on, as JSON.
+    """
     with database.session() as session:
         session.add(
             ReportRow(
@@ -118,5 +133,6 @@ def record_report(
                 verdict=verdict,
                 run_id=run_id,
                 created_at=utc_now(),
+                policy=policy,
             )
         )

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from finetune_assets.storage.database import Database
-from finetune_assets_tests.storage.databases import DATABASES, fresh_url
 
 
 @pytest.fixture
@@ -19,11 +18,3 @@ def sqlite(url: str) -> Iterator[Database]:
     database = Database.open(url)
     yield database
     database.close()
-
-
-@pytest.fixture(params=DATABASES)
-def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    with fresh_url(request.param, tmp_path) as url:
-        database = Database.open(url)
-        yield database
-        database.close()

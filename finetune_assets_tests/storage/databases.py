@@ -1,34 +1,37 @@
-"""Databases for the tests: always SQLite, and PostgreSQL too where FINETUNE_TEST_POSTGRES names a server.
-
-The variable holds a URL such as `postgresql+psycopg://user@127.0.0.1:5432/postgres`; each test gets a schema of its
-own there.
-"""
+"""Databases for the tests, one for each test: SQLite's a copied file, PostgreSQL's a copied database."""
 
 from __future__ import annotations
 
-import os
-import secrets
+import functools
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import create_engine, make_url, text
+from finetune_assets.storage.database import Database
+from finetune_assets_tests.postgres import fresh_database
 
-SERVER = os.environ.get("FINETUNE_TEST_POSTGRES", "")
-DATABASES = ["sqlite", "postgresql"] if SERVER else ["sqlite"]
+DATABASES = ["sqlite", "postgresql"]
 
 
 @contextmanager
-def fresh_url(kind: str, folder: Path) -> Iterator[str]:
-    if kind == "sqlite":
-        yield f"sqlite:///{folder / 'finetune.db'}"
+def fresh_url(kind: str, folder: Path, *, is_empty: bool = False) -> Iterator[str]:
+    """A database whose schema is current, or with `is_empty` one without tables; skips where there is no PostgreSQL."""
+    if kind == "postgresql":
+        with fresh_database(is_empty=is_empty) as url:
+            yield url
         return
-    schema = f"test_{secrets.token_hex(6)}"
-    engine = create_engine(SERVER)
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {schema}"))
-    url = make_url(SERVER).update_query_dict({"options": f"-csearch_path={schema}"})
-    yield url.render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-    engine.dispose()
+    path = folder / "finetune.db"
+    if not is_empty:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(_sqlite_template().name) / "finetune.db", path)
+    yield f"sqlite:///{path}"
+
+
+@functools.cache
+def _sqlite_template() -> tempfile.TemporaryDirectory[str]:
+    """Making the schema takes longer than most tests; the folder goes when the process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="finetune-template-")
+    Database.open(f"sqlite:///{folder.name}/finetune.db").close()
+    return folder

@@ -153,6 +153,15 @@ def test_times_come_back_aware_and_in_utc(db: Database) -> None:
     assert row.expires_at.hour == 0
 
 
+def test_a_text_may_hold_whatever_people_send(db: Database) -> None:
+    odd = "nul \x00, quote ' % :name \\ \U0001f600 \u202e"
+    with db.session() as session:
+        session.add(lease_row("odd", holder=odd))
+    with db.reading() as session:
+        found = session.scalars(select(LeaseRow).where(LeaseRow.holder == odd)).one()
+    assert found.holder == odd.replace("\x00", "\ufffd")
+
+
 def test_naive_times_are_refused(db: Database) -> None:
     def naive() -> None:
         with db.session() as session:
@@ -191,6 +200,8 @@ ROWS = {
     "VALUES (1, '', 'x', '{at}', 'x', '', '')",
     "approvals": "(task, candidate, report_digest, decision, approver, authenticated, policy, note, at) "
     "VALUES ('t', 'c', 'd', 'approve', 'x', true, 'manual', '', '{at}')",
+    "reports": "(task, namespace, report_key, digest, candidate, baseline, verdict, run_id, created_at) "
+    "VALUES ('t', 'main', 'k', 'd', 'c', '', 'PASS', 'r', '{at}')",
     "dataset_versions": "(task, namespace, number, inputs_key, artifact_key, digest, created_at) "
     "VALUES ('t', 'main', 2, 'i', 'a', 'd', '{at}')",
     "dataset_restores": "(version_id, restored_from, by, at) VALUES (1, 1, 'x', '{at}')",

@@ -7,7 +7,7 @@ import pytest
 from finetune_assets.storage import stages
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.errors import StorageError
-from finetune_assets.storage.heads import Head, Restore, advance_head, current_head, version_history
+from finetune_assets.storage.heads import Head, Restore, advance_head, current_head, namespaces, version_history
 from finetune_assets.storage.intents import (
     INTENT_STATES,
     INTENT_TRANSITIONS,
@@ -224,3 +224,9 @@ def test_a_stage_is_that_of_its_run_else_the_newest(db: Database) -> None:
 
     assert (found("run-1"), found("run-2"), found("run-3"), found("")) == ("a", "b", "b", "b")
     assert stages.latest_run(db, "t") == "run-3"
+
+
+def test_namespaces_are_sorted_by_their_bytes_on_every_server(db: Database) -> None:
+    for name in ("b", "B", "a-1", "a1", "main"):
+        advance_head(db, "t", name, expected_number=None, inputs_key="i", artifact_key="a", digest="d")
+    assert namespaces(db, "t") == [("B", 1), ("a-1", 1), ("a1", 1), ("b", 1), ("main", 1)]

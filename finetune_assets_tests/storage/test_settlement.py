@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from finetune_assets.storage.database import Database
@@ -14,11 +12,6 @@ from finetune_assets.storage.settlement import request_keys, settle_by_hand
 
 KEY = "k" * 20
 WHO = {"by": "user:ada@desk", "note": "invoice 7"}
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Database:
-    return Database.open(f"sqlite:///{tmp_path / 'f.db'}")
 
 
 def intend(db: Database, high: int = 2_000_000) -> str:

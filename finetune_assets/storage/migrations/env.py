@@ -12,12 +12,17 @@ from alembic import context
 from sqlalchemy import Connection
 
 from finetune_assets.storage.database import Database
+from finetune_assets.storage.model_base import PlainText
 from finetune_assets.storage.models import Base, UtcDateTime
 
 
 def _render(kind: str, item: Any, _autogen: object) -> str | Literal[False]:
     """Write our own column type as what it is in the database: old migrations must not depend on today's models."""
-    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
+    if kind != "type":
+        return False
+    if isinstance(item, UtcDateTime):
+        return "sa.DateTime(timezone=True)"
+    return "sa.Text()" if isinstance(item, PlainText) else False
 
 
 def _run(connection: Connection) -> None:
