@@ -4,7 +4,7 @@ from typing import Any
 
 from dagster_webserver import cli as webserver
 
-from finetune_assets.cli.ui import LOOPBACK, Guard
+from finetune_assets.cli.ui_guard import LOOPBACK, Guard
 
 
 def main() -> None:

@@ -79,21 +79,24 @@ def _serve(options: argparse.Namespace, settings: GatewaySettings, listener: soc
     from finetune_assets.serving.release import ListedReleases, PointerReleases, ReleaseSource
     from finetune_assets.storage.home import Home
 
-    home = Home(options.home.absolute())
+    home = Home.from_environment(os.environ, options.home)
     source: ReleaseSource
     if options.releases is not None:
         source = ListedReleases(home, options.releases, threads=settings.threads)
     else:
         source = PointerReleases(home, threads=settings.threads)
     if settings.host not in (LOOPBACK, "localhost", "::1"):
-        log.warning("listening on %s: the gateway knows no users, everybody who reaches it may ask", settings.host)
+        log.warning("listening on %s: every request needs a key, and keys want TLS in front of it", settings.host)
     config = uvicorn.Config(
         # A rehearsal is asked recorded questions; they are nobody's, and must not count as traffic.
         create_app(
             source, settings, on_started=_collect_garbage_again, home=home if options.releases is None else None
         ),
         log_config=None,
+        # An access log would hold query strings, which are the senders' texts.
         access_log=False,
+        # Who asks is the other end of the connection, never what a header says.
+        proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
     server = uvicorn.Server(config)

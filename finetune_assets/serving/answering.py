@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from finetune_assets.serving.live import LiveReleases
 from finetune_assets.serving.problems import ApiProblem, line_without_mend
 from finetune_assets.serving.release import ServedRelease
 
+_TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 # Codes of an engine for a text that no retry will help.
 _UNFIT_TEXTS = {
     "not_unicode": ("The text holds a lone surrogate, which is no character.", "Send valid Unicode."),
@@ -74,7 +76,7 @@ class Answering:
             raise ApiProblem(
                 503,
                 "loading",
-                f"No release of task {task!r} answers yet.",
+                f"No release of task {task!r} answers yet.",  # a task's own name, for it is expected
                 "Try again in a few seconds; GET /readyz says what is loading.",
                 retry_after_s=1,
             )
@@ -82,7 +84,7 @@ class Answering:
         raise ApiProblem(
             404,
             "unknown_task",
-            f"Task {task!r} has no live release; tasks with one: {known}.",
+            f"{_named(task)} has no live release; tasks with one: {known}.",
             "Correct the task's name, or deploy a release of it.",
         )
 
@@ -130,6 +132,11 @@ class Answering:
         _refuse_failed(completion)
         parsed = release.task_type.parse(completion.text)
         return Answer(release, completion, parsed, time.perf_counter() - began, fields, messages)
+
+
+def _named(task: str) -> str:
+    """Return the task that was asked for as an answer may repeat it: only what looks like a task's name."""
+    return f"Task {task!r}" if _TASK_NAME.fullmatch(task) else "The task that was asked for"
 
 
 def _refuse_failed(completion: Completion) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import traceback
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -128,7 +129,9 @@ class MicroBatcher:
         await asyncio.wait({work})
         problem = work.exception()
         if problem is not None and not isinstance(problem, FinetuneError):
-            log.error("the engine broke down over %d questions", len(batch), exc_info=problem)
+            # Its message may hold the text that it broke down over, so only its kind and its place are told.
+            place = "".join(traceback.format_tb(problem.__traceback__))
+            log.error("the engine broke down over %d questions: %s\n%s", len(batch), type(problem).__name__, place)
             problem = EngineFailedError(f"{type(problem).__name__}: {problem}")
         for position, question in enumerate(batch):
             if question.answer.done():

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+import re
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 LOOPBACK = "127.0.0.1"
+_NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:]+")
+_ORIGIN = re.compile(r"https?://[a-z0-9._-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
 class GatewaySettings(BaseModel):
@@ -15,8 +19,8 @@ class GatewaySettings(BaseModel):
     host: str = Field(
         default=LOOPBACK,
         min_length=1,
-        description="Address to listen on. The gateway knows no users: anything but loopback belongs behind a proxy "
-        "that does.",
+        description="Address to listen on. On anything but loopback every request needs an API key, and the keys want "
+        "a proxy in front that speaks TLS.",
     )
     port: int = Field(default=0, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     threads: int = Field(default=1, ge=1, le=256, description="CPU threads of the model.")
@@ -41,4 +45,50 @@ class GatewaySettings(BaseModel):
         le=1000.0,
         description="Milliseconds that answers gather before they are recorded together; 0 gives the shortest answers.",
     )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Names, without ports, under which the gateway may be asked besides those of loopback; others get "
+        "403. Listening on more than loopback, it answers to IP addresses too.",
+    )
+    allowed_origins: tuple[str, ...] = Field(
+        default=(),
+        description="Origins of web pages that may ask and read, such as https://labels.example; others get 403.",
+    )
+    predict_per_minute: int = Field(
+        default=60_000,
+        ge=0,
+        le=10_000_000,
+        description="Predictions a minute for each key, or for each address without one; 0 sets no limit.",
+    )
+    feedback_per_minute: int = Field(
+        default=600, ge=0, le=10_000_000, description="Pieces of feedback a minute for each key; 0 sets no limit."
+    )
+    approve_per_minute: int = Field(
+        default=60, ge=0, le=10_000_000, description="Approvals a minute for each key; 0 sets no limit."
+    )
+    admin_per_minute: int = Field(
+        default=600, ge=0, le=10_000_000, description="Other requests a minute for each key; 0 sets no limit."
+    )
+    wrong_keys_per_minute: int = Field(
+        default=60,
+        ge=0,
+        le=10_000_000,
+        description="Wrong keys a minute from each address that get 401; one more gets 429. 0 sets no limit.",
+    )
     poll_s: float = Field(default=0.5, gt=0.0, le=60.0, description="Seconds between looks at the live pointer.")
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise ValueError("a host is a name or an address in lower case, without a port, such as models.example")
+        return names
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _pages(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError("an origin is as a browser writes it, such as https://labels.example, without a path")
+        return origins

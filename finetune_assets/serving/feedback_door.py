@@ -1,23 +1,25 @@
 """The door of feedback: what a person says about an answer, over HTTP.
 
-The gateway knows no users, so feedback is taken from the machine that it runs on and from nowhere else.
+It needs a key with the role `feedback`; the key's name is the rater.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from finetune_assets.feedback.giving import FeedbackItem, Verdict
+from finetune_assets.serving.doors import needs
 from finetune_assets.serving.problems import ApiProblem
 from finetune_assets.serving.release import ServedRelease
 from finetune_assets.serving.request_ids import PATTERN
 from finetune_assets.serving.witness import GatewayWitness
+from finetune_assets.storage.api_keys import Caller
+from finetune_assets.task_types.corrections import correction_fault
 
 PATH = "/v1/feedback"
 
@@ -57,19 +59,34 @@ def add_feedback(app: FastAPI, witness: GatewayWitness | None, release_of: Calla
     """
 
     @app.post(PATH)
-    async def feedback(body: FeedbackRequest, request: Request) -> FeedbackResponse:
+    async def feedback(
+        body: FeedbackRequest, request: Request, caller: Annotated[Caller, Depends(needs("feedback"))]
+    ) -> FeedbackResponse:
         if witness is None:
             raise ApiProblem(
                 404, "no_feedback", "This gateway records no answers.", "Send feedback to the gateway that answered."
             )
-        _refuse_strangers(request)
         release = release_of(body.task)
         request.state.task = body.task
-        given = await asyncio.to_thread(witness.give, _item(body), release.feedback)
+        _refuse_unreadable(release, body.correction)
+        given = await asyncio.to_thread(witness.give, _item(body, caller.name), release.feedback)
         return FeedbackResponse(feedback_id=given.feedback_id, case_id=given.case_id, repeated=given.repeated)
 
 
-def _item(body: FeedbackRequest) -> FeedbackItem:
+def _refuse_unreadable(release: ServedRelease, correction: str | None) -> None:
+    """Refuse a correction that no dataset could ever learn from, while somebody is there who can mend it."""
+    fault = correction_fault(release.task_type, correction) if correction is not None and correction.strip() else None
+    if fault is not None:
+        raise ApiProblem(
+            422,
+            fault.reason,
+            f"The correction is no answer of this task: {fault.found}.",
+            f"Send {fault.expected}.",
+            field="correction",
+        )
+
+
+def _item(body: FeedbackRequest, rater: str) -> FeedbackItem:
     if body.demonstration and body.verdict == "wrong":
         raise ApiProblem(
             422,
@@ -85,22 +102,5 @@ def _item(body: FeedbackRequest) -> FeedbackItem:
         request_id=body.request_id,
         correction=body.correction,
         comment=body.comment,
+        rater=rater,
     )
-
-
-def _refuse_strangers(request: Request) -> None:
-    if request.client is not None and _is_loopback(request.client.host):
-        return
-    raise ApiProblem(
-        403,
-        "feedback_from_elsewhere",
-        "Feedback is taken from the gateway's own machine only.",
-        "Send it from there, or import it with `finetune feedback import`.",
-    )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,7 +1,8 @@
 """The gateway: one HTTP application in front of the live releases.
 
 It knows tasks, releases and limits; prompts come from the release's task type, answers from its engine. Where it has a
-home, every answer is recorded there before it is sent. It knows no users and listens on loopback unless told otherwise.
+home, every answer is recorded there before it is sent. Who may ask for what, `serving/doors` decides: a route says
+which role it needs.
 """
 
 from __future__ import annotations
@@ -13,25 +14,35 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from finetune_assets import __version__
 from finetune_assets.feedback.predictions import Outcome
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.serving.answering import Answer, Answering
+from finetune_assets.serving.approval_door import add_approvals
 from finetune_assets.serving.batching import MicroBatcher
 from finetune_assets.serving.body_limit import BodyLimit
 from finetune_assets.serving.config import GatewaySettings
+from finetune_assets.serving.doors import everybody, needs
+from finetune_assets.serving.doors.callers import is_loopback
+from finetune_assets.serving.doors.description import describe
+from finetune_assets.serving.doors.keyring import KeyRing
+from finetune_assets.serving.doors.keys import WRONG_KEYS, Keys
+from finetune_assets.serving.doors.origins import Origins
+from finetune_assets.serving.doors.rates import Rates
+from finetune_assets.serving.doors.roles import GuardedRoute
 from finetune_assets.serving.feedback_door import add_feedback
 from finetune_assets.serving.live import LiveReleases
 from finetune_assets.serving.metrics import GatewayMetrics
 from finetune_assets.serving.openai import ChatRequest, completion_body, completion_events, model_entry
-from finetune_assets.serving.problems import ApiProblem, line_without_mend
+from finetune_assets.serving.problems import ApiProblem, line_without_mend, told_of
 from finetune_assets.serving.release import ReleaseSource, ServedRelease
 from finetune_assets.serving.request_ids import RequestIds
 from finetune_assets.serving.streaming import RecordedStream
@@ -78,6 +89,7 @@ class Gateway:
         home: Home | None = None,
     ) -> None:
         self.witness = None if home is None else GatewayWitness(home, settings)
+        self.keys = KeyRing("" if home is None else home.database_url)
         self.metrics = GatewayMetrics()
         self.batcher = MicroBatcher(
             self.metrics,
@@ -97,6 +109,7 @@ class Gateway:
         self._workers = [
             asyncio.create_task(self.batcher.run(), name="batcher"),
             asyncio.create_task(self.live.follow(), name="follower"),
+            asyncio.create_task(self.keys.follow(), name="keyring"),
         ]
         try:
             yield
@@ -104,6 +117,7 @@ class Gateway:
             for worker in self._workers:
                 worker.cancel()
             await asyncio.gather(*self._workers, return_exceptions=True)
+            await asyncio.to_thread(self.keys.close)
             if self.witness is not None:
                 await asyncio.to_thread(self.witness.close)
 
@@ -154,20 +168,52 @@ def create_app(
 
     # The interactive pages load scripts from elsewhere; the schema itself stays at /openapi.json.
     app = FastAPI(title="finetune gateway", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.router.route_class = GuardedRoute
     _add_questions(app, gateway)
     _add_state(app, gateway)
     add_feedback(app, gateway.witness, gateway.answering.release)
+    add_approvals(app, home)
     _add_error_shapes(app)
+    describe(app)
+    _add_layers(app, gateway, settings)
+    return app
+
+
+def _add_layers(app: FastAPI, gateway: Gateway, settings: GatewaySettings) -> None:
+    """Put the layers around the application, the innermost first: who may not ask is refused before a body is read."""
+    app.state.rates = Rates(
+        {
+            "predict": settings.predict_per_minute,
+            "feedback": settings.feedback_per_minute,
+            "approve": settings.approve_per_minute,
+            "admin": settings.admin_per_minute,
+            WRONG_KEYS: settings.wrong_keys_per_minute,
+        }
+    )
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+    app.add_middleware(Keys, ring=gateway.keys, rates=app.state.rates)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+            expose_headers=["X-Request-Id", "Retry-After"],
+        )
+    app.add_middleware(
+        Origins,
+        hosts=settings.allowed_hosts,
+        origins=settings.allowed_origins,
+        addresses=not is_loopback(settings.host),
+    )
     app.add_middleware(RequestCounter, metrics=gateway.metrics)
     app.add_middleware(RequestIds)
-    return app
 
 
 def _add_questions(app: FastAPI, gateway: Gateway) -> None:
     answering = gateway.answering
 
-    @app.post("/v1/tasks/{task}/predict")
+    @app.post("/v1/tasks/{task}/predict", dependencies=[Depends(needs("predict"))])
     async def predict(task: str, body: PredictRequest, request: Request) -> PredictResponse:
         release = answering.release(task)
         request.state.task = task
@@ -183,7 +229,12 @@ def _add_questions(app: FastAPI, gateway: Gateway) -> None:
         await gateway.record(answer, request.state.request_id)
         return _prediction(answer, request.state.request_id)
 
-    @app.post("/v1/chat/completions", response_model=None)
+    @app.post(
+        "/v1/chat/completions",
+        response_model=None,
+        dependencies=[Depends(needs("predict"))],
+        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    )
     async def chat(body: ChatRequest, request: Request) -> Response:
         release = answering.release(body.model)
         request.state.task = body.model
@@ -196,23 +247,23 @@ def _add_questions(app: FastAPI, gateway: Gateway) -> None:
         events = completion_events(answer, request_id, include_usage=include_usage)
         return RecordedStream(request, events, partial(gateway.record, answer, request_id))
 
-    @app.get("/v1/models")
+    @app.get("/v1/models", dependencies=[Depends(needs("predict"))])
     async def models() -> dict[str, Any]:
         return {"object": "list", "data": [model_entry(task) for task in sorted(gateway.live.serving)]}
 
 
 def _add_state(app: FastAPI, gateway: Gateway) -> None:
-    @app.get("/healthz")
+    @app.get("/healthz", dependencies=[Depends(everybody)], responses={500: {"description": "A worker has ended."}})
     async def healthz() -> JSONResponse:
         dead = gateway.dead_worker()
         body = {"status": f"worker {dead} has ended; restart the gateway" if dead else "ok"}
         return JSONResponse(body, 500 if dead else 200)
 
-    @app.get("/readyz")
+    @app.get("/readyz", dependencies=[Depends(everybody)], responses={503: {"description": "Nothing answers yet."}})
     async def readyz() -> JSONResponse:
         return JSONResponse(gateway.live.describe(), 200 if gateway.live.ready else 503)
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse, dependencies=[Depends(needs("admin", or_loopback=True))])
     async def metrics() -> Response:
         return Response(gateway.metrics.exposition(), media_type=gateway.metrics.content_type)
 
@@ -230,8 +281,8 @@ def _add_error_shapes(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"] if part != "body")
-        detail = f"The request body is not valid{f' at {place}' if place else ''}: {first['msg']}."
+        place, message = told_of(first)
+        detail = f"The request body is not valid{f' at {place}' if place else ''}: {message}."
         problem = ApiProblem(422, "invalid_body", detail, "Correct the body; /openapi.json describes it.", field=place)
         if problem.is_openai(request.url.path):
             problem.status = 400  # as OpenAI's own servers answer

@@ -81,6 +81,21 @@ def line_without_mend(error: FinetuneError) -> str:
     return str(error).partition(". Mend: ")[0] + "."
 
 
+def told_of(error: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the place and the message of one of pydantic's errors without a word that the sender chose.
+
+    A field that is not known has a name of the sender's making; a place within free fields has as well, but errors
+    name only fields of the API's own models.
+
+    Args:
+        error: an entry of `RequestValidationError.errors()`.
+    """
+    parts = [str(part) for part in error["loc"] if part != "body"]
+    if error["type"] == "extra_forbidden":
+        return ".".join(parts[:-1]), "it has a field that is not known"
+    return ".".join(parts), str(error["msg"])
+
+
 def _printable(text: str) -> str:
     # A lone surrogate from a request would break the answer's UTF-8.
     return text.encode("utf-8", "replace").decode()

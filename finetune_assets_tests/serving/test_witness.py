@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from finetune_assets.feedback.case_reading import read_cases
 from finetune_assets.feedback.cases import CaseBook
@@ -25,10 +26,11 @@ from finetune_assets.feedback.pseudonyms import Pseudonyms
 from finetune_assets.feedback.recorder import PredictionRecorder
 from finetune_assets.records.doubts import Signal
 from finetune_assets.serving.config import GatewaySettings
-from finetune_assets.serving.feedback_door import _is_loopback
 from finetune_assets.serving.process import start_gateway
+from finetune_assets.storage.api_keys import KeyBook
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.errors import StorageError
+from finetune_assets.storage.feedback_models import FeedbackRow
 from finetune_assets.storage.home import Home
 from finetune_assets_tests.serving.conftest import TASK, serving, wait_ready, wait_until
 from finetune_assets_tests.serving.fakes import FakeEngine, FakeSource, ref
@@ -65,6 +67,15 @@ def client(home: Home, engine: FakeEngine, task_type):
     with serving(source_of(task_type, engine), home=home) as client:
         wait_ready(client)
         yield client
+
+
+@pytest.fixture
+def ana(home: Home) -> dict[str, str]:
+    """Headers with a key that may give feedback."""
+    database = Database.open(home.database_url)
+    key, _ = KeyBook(database).create("ana", ["feedback"])
+    database.close()
+    return {"Authorization": f"Bearer {key}"}
 
 
 def source_of(task_type, engine: FakeEngine, config: FeedbackConfig = CONFIG) -> KeptSource:
@@ -159,11 +170,14 @@ def test_a_request_keeps_its_own_id(client, home):
     assert client.get("/healthz", headers=named).headers["x-request-id"] == "order-17:a"
 
 
-def test_a_rehearsal_records_nothing(engine, task_type):
+def test_a_rehearsal_records_nothing(engine, task_type, ana):
     with serving(source_of(task_type, engine)) as client:
         wait_ready(client)
-        said = client.post(FEEDBACK, json={"task": TASK, "request_id": ask(client), "verdict": "right"})
-        assert (said.status_code, said.json()["title"]) == (404, "no feedback")
+        body = {"task": TASK, "request_id": ask(client), "verdict": "right"}
+        said = client.post(FEEDBACK, json=body)
+        assert (said.status_code, said.json()["title"]) == (401, "key needed")
+        said = client.post(FEEDBACK, json=body, headers=ana)
+        assert (said.status_code, said.json()["title"]) == (401, "key not valid"), "a rehearsal knows no keys"
 
 
 # --- streams ---------------------------------------------------------------------------------------------------------
@@ -182,7 +196,7 @@ def test_a_stream_that_broke_off_is_recorded_as_such(client, home, engine):
     engine.go.clear()
     address = (client.base_url.host, client.base_url.port)
     body = json.dumps(chat("gone", stream=True)).encode()
-    head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nX-Request-Id: gone-1\r\nContent-Type: application/json\r\n"
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Request-Id: gone-1\r\nContent-Type: application/json\r\n"
     with socket.create_connection(address) as connection:
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         wait_until(lambda: ["Say: gone"] in engine.batches)
@@ -195,7 +209,7 @@ def test_a_stream_that_broke_off_is_recorded_as_such(client, home, engine):
 def test_a_stream_whose_reader_stalls_and_leaves_is_recorded(client, home, engine):
     engine.answer = "long " * 2_000_000
     body = json.dumps(chat("stalled", stream=True)).encode()
-    head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nX-Request-Id: gone-2\r\nContent-Type: application/json\r\n"
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Request-Id: gone-2\r\nContent-Type: application/json\r\n"
     with socket.socket() as connection:
         # The machine's own buffers could take the whole answer, and then nobody has left before its end.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -283,12 +297,12 @@ def test_a_kill_after_the_answer_loses_nothing(workshop, adapters, tmp_path):
 # --- feedback --------------------------------------------------------------------------------------------------------
 
 
-def test_feedback_ends_as_a_corrected_case_and_can_be_forgotten(client, home):
+def test_feedback_ends_as_a_corrected_case_and_can_be_forgotten(client, home, ana):
     request_id = ask(client, person="ada")
     said = {"task": TASK, "request_id": request_id, "verdict": "wrong", "correction": RIGHT, "comment": "no, music"}
-    given = client.post(FEEDBACK, json=said).json()
+    given = client.post(FEEDBACK, json=said, headers=ana).json()
     assert not given["repeated"]
-    assert client.post(FEEDBACK, json=said).json() == {**given, "repeated": True}
+    assert client.post(FEEDBACK, json=said, headers=ana).json() == {**given, "repeated": True}
     database = Database.open(home.database_url)
     case = next(read_cases(database, TASK))
     assert (case.case_id, case.state, case.correction) == (given["case_id"], "corrected", RIGHT)
@@ -302,11 +316,11 @@ def test_feedback_ends_as_a_corrected_case_and_can_be_forgotten(client, home):
     database.close()
 
 
-def test_a_right_answer_opens_no_case_and_a_demonstration_is_no_error(client, home):
-    right = client.post(FEEDBACK, json={"task": TASK, "request_id": ask(client), "verdict": "right"})
+def test_a_right_answer_opens_no_case_and_a_demonstration_is_no_error(client, home, ana):
+    right = client.post(FEEDBACK, json={"task": TASK, "request_id": ask(client), "verdict": "right"}, headers=ana)
     assert right.json()["case_id"] is None
     shown = {"task": TASK, "request_id": ask(client), "verdict": "right", "correction": RIGHT, "demonstration": True}
-    assert client.post(FEEDBACK, json=shown).json()["case_id"] is not None
+    assert client.post(FEEDBACK, json=shown, headers=ana).json()["case_id"] is not None
     database = Database.open(home.database_url)
     assert [(case.source, case.state) for case in read_cases(database, TASK)] == [("demonstration", "corrected")]
     database.close()
@@ -322,26 +336,34 @@ def test_a_right_answer_opens_no_case_and_a_demonstration_is_no_error(client, ho
         ({"request_id": "a b"}, 422, "invalid body"),
         ({"verdict": "right", "correction": RIGHT}, 422, "right with correction"),
         ({"correction": "  "}, 422, "blank correction"),
+        ({"correction": "that is no label"}, 422, "unknown label"),
         ({"correction": ANSWER}, 422, "correction equals answer"),
         ({"demonstration": True}, 422, "wrong with demonstration"),
         ({"demonstration": True, "verdict": "right"}, 422, "no demonstration"),
     ],
 )
-def test_feedback_that_cannot_be_taken_is_said_why(client, change, status, code):
+def test_feedback_that_cannot_be_taken_is_said_why(client, ana, change, status, code):
     body = {"task": TASK, "request_id": ask(client), "verdict": "wrong", **change}
-    response = client.post(FEEDBACK, json=body)
+    response = client.post(FEEDBACK, json=body, headers=ana)
     assert (response.status_code, response.json()["title"]) == (status, code)
     assert response.json()["mend"]
 
 
-def test_feedback_is_taken_from_this_machine_only(client):
+def test_the_rater_of_feedback_is_the_keys_name_under_its_pseudonym(client, home, ana):
+    said = {"task": TASK, "request_id": ask(client), "verdict": "wrong", "comment": "no"}
+    assert client.post(FEEDBACK, json=said, headers=ana).status_code == 200
+    database, names = Database.open(home.database_url), Pseudonyms.load(home.path)
+    with database.reading() as session:
+        assert session.scalars(select(FeedbackRow.rater)).all() == [names.subject("ana")]
+    assert forget(database, PredictionStore(home.path / FILE_NAME), names.subject("ana")).names == 1
+    database.close()
+
+
+def test_feedback_needs_a_key_also_from_this_machine_and_json(client, ana):
     body = {"task": TASK, "request_id": ask(client), "verdict": "wrong"}
-    refused = client.post(FEEDBACK, json=body, headers={"X-Forwarded-For": "203.0.113.7"})
-    assert (refused.status_code, refused.json()["title"]) == (403, "feedback from elsewhere")
-    plain = client.post(FEEDBACK, content=json.dumps(body), headers={"content-type": "text/plain"})
+    for headers in ({}, {"X-Forwarded-For": "203.0.113.7"}):
+        refused = client.post(FEEDBACK, json=body, headers=headers)
+        assert (refused.status_code, refused.json()["title"]) == (401, "key needed")
+        assert refused.headers["www-authenticate"].startswith("Bearer ")
+    plain = client.post(FEEDBACK, content=json.dumps(body), headers={**ana, "content-type": "text/plain"})
     assert plain.status_code == 422, "a form of a foreign page cannot send JSON"
-    assert [_is_loopback(host) for host in ("127.0.0.1", "::1", "10.0.0.1", "", "testclient")] == [
-        True,
-        True,
-        *[False] * 3,
-    ]
