@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from finetune_assets.feedback.config import FeedbackConfig
+from finetune_assets.feedback.config import NOT_SERVED, FeedbackConfig
 from finetune_assets.lineage import show
 from finetune_assets.lineage.automation import endpoint_condition
 from finetune_assets.lineage.bases import EMBEDDED_STAGE
@@ -25,7 +25,7 @@ from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, op
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.records.digests import short
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets.releases import approvals
+from finetune_assets.releases.deciding import standing_of
 from finetune_assets.releases.manifest import (
     AdapterReference,
     BaseReference,
@@ -34,6 +34,7 @@ from finetune_assets.releases.manifest import (
     store_manifest,
 )
 from finetune_assets.releases.registry import LiveRelease, Registry, Release
+from finetune_assets.releases.tally import Tally
 from finetune_assets.resources.gateways import Gateways
 from finetune_assets.resources.platform import Platform, RunOptions
 from finetune_assets.serving.listing import ReleaseRef
@@ -104,7 +105,7 @@ def deploy(task: TaskRun, gateways: Gateways) -> tuple[Artifact, LiveRelease, Pr
                     release.id,
                     expected_seq=live.seq if live else 0,
                     action="deploy",
-                    by=_approver(task, candidate),
+                    by=_standing(task, candidate).approvers,
                     run_id=task.run_id,
                 )
         manifest = load_manifest(task.artifacts, artifact.key)
@@ -120,8 +121,8 @@ def verified_release(task: TaskRun, candidate: Contender) -> Release:
     Raises:
         FinetuneError: naming what does not agree.
     """
-    approval = approvals.latest(task.database, task.task, candidate.candidate)
-    report = judged(task, by_person=approval is not None and approval.authenticated)
+    standing = _standing(task, candidate)
+    report = judged(task, by_person=standing.by_people)
     place = f"{task.task}/{STAGE}"
     if report.manifest["candidate"] != candidate.candidate:
         raise FinetuneError(
@@ -131,12 +132,13 @@ def verified_release(task: TaskRun, candidate: Contender) -> Release:
             expected=short(candidate.candidate),
             mend="materialize validation_report for the current adapter",
         )
-    if approval is None or approval.decision != "approve" or approval.report_digest != report.digest:
+    # Counted again by the policy that holds now, whatever state the registry says.
+    if standing.outcome != "approve":
         raise FinetuneError(
             "candidate is not approved",
             where=place,
-            found=f"{approval.decision} of an earlier report" if approval else "no decision",
-            expected="an approval of this candidate on this report",
+            found=f"{standing.sentence} on report {short(report.digest)}",
+            expected=_expected(standing),
             mend=f"`finetune approve {task.task} {short(candidate.candidate)} --note …`",
         )
     _refuse_changed_weights(task, candidate, place)
@@ -184,7 +186,9 @@ def manifest_of(task: TaskRun, candidate: Contender, release: Release) -> Releas
 
 def _feedback_of(config: FeedbackConfig) -> dict[str, Any] | None:
     """Return what a gateway has to know of the section; None for the defaults, which keep a release's key as it was."""
-    return None if config == FeedbackConfig() else config.model_dump(mode="json")
+    if config.served() == FeedbackConfig():
+        return None
+    return config.model_dump(mode="json", exclude=set(NOT_SERVED))
 
 
 def _weights_of(task: TaskRun, candidate: Contender, adapter: Artifact) -> dict[str, Any]:
@@ -233,9 +237,16 @@ def _evidence_path(task: TaskRun) -> Any:
     return task.home.path / "evidence" / f"probe-{task.task}.json"
 
 
-def _approver(task: TaskRun, candidate: Contender) -> str:
-    approval = approvals.latest(task.database, task.task, candidate.candidate)
-    return approval.approver if approval else ""
+def _standing(task: TaskRun, candidate: Contender) -> Tally:
+    """Return how the candidate stands on the current report by the policy that holds now."""
+    report = task.result(REPORT_STAGE)
+    return standing_of(task.database, task.task, candidate.candidate, report.digest, task.config.release)
+
+
+def _expected(standing: Tally) -> str:
+    if standing.needed == 1:
+        return "an approval of this candidate on this report"
+    return f"approvals of this candidate on this report by {standing.needed} people"
 
 
 def describe(live: LiveRelease, evidence: ProbeEvidence, artifact: Artifact) -> dict[str, Any]:

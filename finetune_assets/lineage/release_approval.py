@@ -1,16 +1,18 @@
 """release_approval: the decision that a candidate may go live.
 
-With the policy `automatic` a PASS is the decision. With `manual` a person decides: from the command line, which knows
-who is logged in, or in the Launchpad with a single-use code that the command line gave out. Dagster's UI has no users
-and a web page can post to a loopback address, so a typed name is never a decision.
+With the policy `automatic` a PASS is the decision. With `manual` people decide: from the command line, which knows who
+is logged in, over the gateway with an API key, or in the Launchpad with a single-use code that the command line gave
+out. Dagster's UI has no users and a web page can post to a loopback address, so a typed name is never a decision. Where
+several people have to approve, nothing is materialized before the last of them has.
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import dagster as dg
 from pydantic import Field
 
+from finetune_assets.lineage import show
 from finetune_assets.lineage.judging import REPORT
 from finetune_assets.lineage.report_files import rules_digest
 from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task
@@ -18,15 +20,15 @@ from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.records.digests import digest_of, short
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.releases import approvals
-from finetune_assets.releases.registry import Registry
-from finetune_assets.releases.states import ReleaseState
+from finetune_assets.releases.deciding import Decided, decide, settle
+from finetune_assets.releases.review import Review
+from finetune_assets.releases.tally import POLICY, Tally
 from finetune_assets.resources.platform import Platform, RunOptions
 from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.files import write_json_atomic
 
 STAGE = "release_approval"
 CODE_VERSION = "1"
-POLICY = "policy:automatic"
 _KINDS = {"approval"}
 
 
@@ -36,7 +38,10 @@ class Decision(dg.Config):
     candidate: str = Field(description="The candidate, as the report and `finetune status` show it (12 digits do).")
     decision: Literal["approve", "reject"] = Field(description="approve or reject.")
     note: str = Field(description="Why; kept with the decision.")
-    code: str = Field(description="Single-use code from `finetune approve-code TASK CANDIDATE DECISION`.")
+    code: str = Field(
+        description="Single-use code from `finetune approve-code TASK CANDIDATE DECISION`. Empty only where enough "
+        "people have approved already, from the command line or over the gateway."
+    )
 
 
 def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
@@ -59,8 +64,16 @@ def _automatic(spec: TaskSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         task = open_task(context, spec, platform, options)
         report = judged(task)
-        artifact, reused = keep_decision(task, report, decision="approve", approver=POLICY, note="every gate passed")
-        return _result(task, artifact, reused=reused)
+        decided = decide(
+            task.database,
+            review_of(task, report),
+            "approve",
+            approver=POLICY,
+            channel="policy",
+            note="every gate passed",
+            run_id=task.run_id,
+        )
+        return _result(task, report, decided.tally)
 
     return release_approval
 
@@ -73,7 +86,8 @@ def _manual(spec: TaskSpec) -> dg.AssetsDefinition:
         kinds=_KINDS,
         owners=spec.config.owners,
         code_version=CODE_VERSION,
-        description="A person's approval of the candidate; Materialize opens its form. A rejection makes nothing.",
+        description="People's approval of the candidate; Materialize opens its form. A rejection makes nothing, nor "
+        "does an approval while others are missing.",
         # A rejection is recorded, but it is no approval: nothing is materialized, so nothing downstream starts.
         output_required=False,
     )
@@ -91,27 +105,116 @@ def _manual(spec: TaskSpec) -> dg.AssetsDefinition:
                 expected=short(candidate),
                 mend="look at the latest report and decide about its candidate",
             )
-        # The code is spent only on a decision that is otherwise in order.
-        approver = approvals.redeem_code(task.database, config.code, task.task, candidate, config.decision)
-        artifact, reused = keep_decision(task, report, decision=config.decision, approver=approver, note=config.note)
-        if config.decision == "approve":
-            yield _result(task, artifact, reused=reused)
+        if not config.code:
+            yield _result(task, report, _decided_already(task, report, config))
+            return
+        decided = _decide(task, report, config)
+        context.log.info(f"{decided.approval.approver}: {config.decision}; {decided.tally.sentence}")
+        if config.decision == "approve" and decided.tally.outcome == "approve":
+            yield _result(task, report, decided.tally)
         else:
-            facts = {"decision": "reject", "candidate": short(candidate), "approver": approver, "note": config.note}
-            yield dg.AssetObservation(asset_key(spec.name, STAGE), metadata=facts)
+            yield dg.AssetObservation(asset_key(spec.name, STAGE), metadata=_told(report, decided))
 
     return release_approval
 
 
-def _result(task: TaskRun, artifact: Artifact, *, reused: bool) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def _decide(task: TaskRun, report: Artifact, config: Decision) -> Decided:
+    """Spend the code, and decide as whom it was given to."""
+    # The code is spent only on a decision that is otherwise in order.
+    candidate = report.manifest["candidate"]
+    redeemed = approvals.redeem_code(task.database, config.code, task.task, candidate, config.decision)
+    return decide(
+        task.database,
+        review_of(task, report),
+        config.decision,
+        approver=redeemed.approver,
+        channel=redeemed.channel,
+        note=config.note,
+        run_id=task.run_id,
+    )
+
+
+def _decided_already(task: TaskRun, report: Artifact, config: Decision) -> Tally:
+    """Return how the candidate stands where people have approved it before; an empty code decides nothing itself.
+
+    Raises:
+        FinetuneError: when they have not.
+    """
+    review = review_of(task, report)
+    standing, _ = settle(task.database, review, by=STAGE, run_id=task.run_id)
+    if config.decision != "approve" or standing.outcome != "approve":
+        raise FinetuneError(
+            "the approval code is missing",
+            where=f"{task.task}, candidate {short(review.candidate)}",
+            found=standing.sentence,
+            expected="a code, or enough approvals",
+            mend=f"ask for a code: `finetune approve-code {task.task} {short(review.candidate)} {config.decision}`",
+        )
+    return standing
+
+
+def _told(report: Artifact, decided: Decided) -> dict[str, Any]:
+    said = decided.approval
+    return {
+        "decision": said.decision,
+        "candidate": short(report.manifest["candidate"]),
+        "approver": said.approver,
+        "channel": said.channel,
+        "note": said.note,
+        "standing": decided.tally.sentence,
+        "state": decided.release.state,
+    }
+
+
+def _result(task: TaskRun, report: Artifact, standing: Tally) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    artifact, reused = _keep(task, report, standing)
     task.record(STAGE, artifact, reused=reused)
-    manifest = artifact.manifest
+    rows = [
+        {"at": f"{said.at:%Y-%m-%d %H:%M:%S}", "approver": said.approver, "channel": said.channel, "note": said.note}
+        for said in standing.approvals
+    ]
+    last = standing.approvals[-1]
     return materialized(
         artifact,
         reused=reused,
         namespace=task.namespace,
-        metadata={name: manifest[name] for name in ("decision", "approver", "note")}
-        | {"candidate": short(manifest["candidate"])},
+        metadata={
+            "decision": "approve",
+            "approver": standing.approvers,
+            "note": last.note,
+            "candidate": short(report.manifest["candidate"]),
+            "report": short(report.digest),
+            "approvals": show.table(rows),
+        },
+    )
+
+
+def _keep(task: TaskRun, report: Artifact, standing: Tally) -> tuple[Artifact, bool]:
+    """Keep the approval as an artifact bound to candidate, report and approvers."""
+    identity = {
+        "candidate": report.manifest["candidate"],
+        "report": report.digest,
+        "decision": "approve",
+        "approver": standing.approvers,
+    }
+    key = digest_of(identity)[:20]
+    known = task.artifacts.find(STAGE, key)
+    if known:
+        return known, True
+    with task.artifacts.create(STAGE, key) as staging:
+        write_json_atomic(staging.path / "approval.json", identity)
+        notes = [{"approver": said.approver, "channel": said.channel, "note": said.note} for said in standing.approvals]
+        return staging.commit({"task": task.task, "approvals": notes, **identity}), False
+
+
+def review_of(task: TaskRun, report: Artifact) -> Review:
+    """Return what a decision about a report is about, by the policy that holds now."""
+    return Review(
+        task=task.task,
+        candidate=report.manifest["candidate"],
+        report_digest=report.digest,
+        verdict=report.manifest["verdict"],
+        policy=task.config.release,
     )
 
 
@@ -142,58 +245,5 @@ def judged(task: TaskRun, *, need_pass: bool = True, by_person: bool = False) ->
             expected="a verdict by the rules that hold now",
             mend=f"run `finetune run {task.task}` again, or take the change back",
         )
-    verdict = report.manifest["verdict"]
-    open_to_person = by_person and task.config.release.inconclusive == "person" and verdict == "INCONCLUSIVE"
-    if need_pass and verdict != "PASS" and not open_to_person:
-        raise FinetuneError(
-            "candidate has not passed its gates",
-            where=f"{task.task}/{REPORT}",
-            found=verdict,
-            expected="PASS",
-            mend=_mend(task, verdict, by_person=by_person),
-        )
+    review_of(task, report).refuse_unfit("approve" if need_pass else "reject", by_person=by_person)
     return report
-
-
-def _mend(task: TaskRun, verdict: str, *, by_person: bool) -> str:
-    if verdict != "INCONCLUSIVE":
-        return "read the report's gates; retrain, or gather the rows that it asks for"
-    if task.config.release.inconclusive == "refuse":
-        return "gather the rows that the report asks for; `release.inconclusive: person` lets a person approve it"
-    return "" if by_person else f"only a person may approve this: `finetune approve {task.task} CANDIDATE --note …`"
-
-
-def keep_decision(
-    task: TaskRun, report: Artifact, *, decision: Literal["approve", "reject"], approver: str, note: str
-) -> tuple[Artifact, bool]:
-    """Write the decision into the registry and keep it as an artifact bound to candidate and report."""
-    candidate = report.manifest["candidate"]
-    registry = Registry(task.database)
-    release = registry.release(task.task, candidate)
-    if release is None:
-        raise FinetuneError(
-            "candidate is not registered", where=f"{task.task}/{STAGE}", mend="materialize validation_report again"
-        )
-    identity = {"candidate": candidate, "report": report.digest, "decision": decision, "approver": approver}
-    key = digest_of(identity)[:20]
-    known = task.artifacts.find(STAGE, key)
-    act = approvals.approve if decision == "approve" else approvals.reject
-    act(
-        task.database,
-        task.task,
-        candidate,
-        report.digest,
-        approver=approver,
-        authenticated=approver != POLICY,
-        policy=task.config.release.approval,
-        note=note,
-    )
-    target: ReleaseState = "approved" if decision == "approve" else "rejected"
-    # A person may take up a release again that was rolled back; the registry refuses that to a policy.
-    if release.state in {"candidate", "validated", "rolled_back"}:
-        registry.transition(release.id, target, by=approver, note=note, run_id=task.run_id)
-    if known:
-        return known, True
-    with task.artifacts.create(STAGE, key) as staging:
-        write_json_atomic(staging.path / "approval.json", identity)
-        return staging.commit({"task": task.task, "note": note, **identity}), False

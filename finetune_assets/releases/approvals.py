@@ -18,13 +18,12 @@ from sqlalchemy.orm import Session
 
 from finetune_assets.records.digests import short
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets.releases.pointer import withdrawal
-from finetune_assets.releases.rows import find_row, newest_approval, read_moves, withdrawn_error
+from finetune_assets.releases.rows import as_approval, newest_approval
+from finetune_assets.releases.tally import Approval, ApprovalDecision, Channel
 from finetune_assets.storage.clock import utc_now
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.models import ApprovalCodeRow, ApprovalRow
 
-ApprovalDecision = Literal["approve", "reject"]
 ApprovalPolicy = Literal["automatic", "manual"]
 CODE_LIFETIME_S = 15 * 60
 _CODE_BYTES = 10  # 80 bits: no guess finds one within its quarter of an hour, so a plain hash keeps it
@@ -32,71 +31,72 @@ _CODE_GROUP = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Approval:
-    """One decision.
+class Redeemed:
+    """Who decides with a code: the approver to whom it was given, and the channel for which."""
 
-    Attributes:
-        task: the task.
-        candidate: what was decided about.
-        report_digest: the report that it was decided on; on another report it does not hold.
-        decision: `approve` or `reject`.
-        approver: who decided.
-        authenticated: True when the machine knew who that was.
-        policy: `automatic` when a rule in YAML decided, `manual` for a person.
-        note: why.
-        at: when.
-    """
-
-    task: str
-    candidate: str
-    report_digest: str
-    decision: str
     approver: str
-    authenticated: bool
-    policy: str
-    note: str
-    at: datetime
-
-
-def approve(
-    db: Database,
-    task: str,
-    candidate: str,
-    report_digest: str,
-    *,
-    approver: str,
-    authenticated: bool,
-    policy: ApprovalPolicy,
-    note: str = "",
-) -> Approval:
-    """Record that a candidate may go live. Said twice in a row, it counts once.
-
-    Raises:
-        FinetuneError: when the policy is `automatic` and the candidate was rolled back: only a person brings it back.
-    """
-    return _decide(db, task, candidate, report_digest, "approve", approver, authenticated, policy, note)
-
-
-def reject(
-    db: Database,
-    task: str,
-    candidate: str,
-    report_digest: str,
-    *,
-    approver: str,
-    authenticated: bool,
-    policy: ApprovalPolicy,
-    note: str = "",
-) -> Approval:
-    """Record that a candidate must not go live. Said twice in a row, it counts once."""
-    return _decide(db, task, candidate, report_digest, "reject", approver, authenticated, policy, note)
+    channel: Channel
 
 
 def latest(db: Database, task: str, candidate: str) -> Approval | None:
-    """Return the last decision about a candidate, or None."""
+    """Return the last decision about a candidate, or None; what the decisions come to, `deciding.standing_of` says."""
     with db.reading() as session:
         row = newest_approval(session, task, candidate)
-        return None if row is None else _approval(row)
+        return None if row is None else as_approval(row)
+
+
+def history(db: Database, task: str) -> list[Approval]:
+    """Return every decision that was ever taken about a task's candidates, oldest first."""
+    query = select(ApprovalRow).where(ApprovalRow.task == task).order_by(ApprovalRow.id)
+    with db.reading() as session:
+        return [as_approval(row) for row in session.scalars(query)]
+
+
+def write_decision(
+    session: Session,
+    *,
+    task: str,
+    candidate: str,
+    report_digest: str,
+    decision: ApprovalDecision,
+    approver: str,
+    authenticated: bool,
+    policy: ApprovalPolicy,
+    channel: Channel,
+    note: str,
+    pointer_seq: int,
+) -> Approval:
+    """Write a decision down, for ever; whether it may be taken is the caller's to know, see `deciding.decide`.
+
+    Args:
+        session: a writing transaction.
+        task: the task.
+        candidate: what is decided about.
+        report_digest: the report that it is decided on.
+        decision: approve or reject.
+        approver: who decides.
+        authenticated: whether the machine knows who that is.
+        policy: whether a rule or a person decides.
+        channel: how the decision came here.
+        note: why.
+        pointer_seq: the number of the live pointer's last move, 0 for none.
+    """
+    row = ApprovalRow(
+        task=task,
+        candidate=candidate,
+        report_digest=report_digest,
+        decision=decision,
+        approver=approver,
+        authenticated=authenticated,
+        policy=policy,
+        note=note,
+        at=utc_now(),
+        channel=channel,
+        pointer_seq=pointer_seq,
+    )
+    session.add(row)
+    session.flush()
+    return as_approval(row)
 
 
 def issue_code(
@@ -106,6 +106,7 @@ def issue_code(
     candidate: str,
     decision: ApprovalDecision,
     approver: str,
+    channel: Channel = "launchpad",
     lifetime_s: float = CODE_LIFETIME_S,
 ) -> str:
     """Give out a code with which `approver` decides once in the UI.
@@ -116,6 +117,7 @@ def issue_code(
         candidate: the candidate that it is for.
         decision: the decision that it is for.
         approver: who is logged in, and will be named as having decided.
+        channel: where the code will be used.
         lifetime_s: seconds for which it holds.
 
     Returns:
@@ -132,12 +134,13 @@ def issue_code(
                 approver=approver,
                 expires_at=utc_now() + timedelta(seconds=lifetime_s),
                 used_at=None,
+                channel=channel,
             )
         )
     return "-".join(plain[start : start + _CODE_GROUP] for start in range(0, len(plain), _CODE_GROUP))
 
 
-def redeem_code(db: Database, code: str, task: str, candidate: str, decision: ApprovalDecision) -> str:
+def redeem_code(db: Database, code: str, task: str, candidate: str, decision: ApprovalDecision) -> Redeemed:
     """Spend a code; of any number of attempts at once exactly one succeeds.
 
     Args:
@@ -148,7 +151,7 @@ def redeem_code(db: Database, code: str, task: str, candidate: str, decision: Ap
         decision: the decision being made.
 
     Returns:
-        The approver to whom the code was given.
+        Who decides with it.
 
     Raises:
         FinetuneError: when it is unknown, used, expired, or was given out for something else; it is not spent then.
@@ -162,7 +165,7 @@ def redeem_code(db: Database, code: str, task: str, candidate: str, decision: Ap
         spend = update(ApprovalCodeRow).where(ApprovalCodeRow.id == row.id, ApprovalCodeRow.used_at.is_(None))
         if session.connection().execute(spend.values(used_at=now)).rowcount != 1:
             raise _refused(task, candidate, decision, "a code that was used already")
-        return row.approver
+        return Redeemed(row.approver, "cli" if row.channel == "cli" else "launchpad")
 
 
 def _problem(row: ApprovalCodeRow | None, task: str, candidate: str, decision: str, now: datetime) -> str:
@@ -189,56 +192,3 @@ def _refused(task: str, candidate: str, decision: str, found: str) -> FinetuneEr
 def _hash(code: str) -> str:
     letters = "".join(character for character in code.upper() if character.isalnum())
     return hashlib.sha256(letters.encode()).hexdigest()
-
-
-def _decide(
-    db: Database,
-    task: str,
-    candidate: str,
-    report_digest: str,
-    decision: ApprovalDecision,
-    approver: str,
-    authenticated: bool,
-    policy: ApprovalPolicy,
-    note: str,
-) -> Approval:
-    with db.session() as session:
-        if decision == "approve" and policy == "automatic":
-            _refuse_withdrawn(session, task, candidate)
-        row = newest_approval(session, task, candidate)
-        said = (report_digest, decision, approver, authenticated, policy)
-        if row is None or (row.report_digest, row.decision, row.approver, row.authenticated, row.policy) != said:
-            row = ApprovalRow(
-                task=task,
-                candidate=candidate,
-                report_digest=report_digest,
-                decision=decision,
-                approver=approver,
-                authenticated=authenticated,
-                policy=policy,
-                note=note,
-                at=utc_now(),
-            )
-            session.add(row)
-        return _approval(row)
-
-
-def _refuse_withdrawn(session: Session, task: str, candidate: str) -> None:
-    row = find_row(session, task, candidate)
-    withdrawn = None if row is None else withdrawal(read_moves(session, task), row.id)
-    if row is not None and withdrawn is not None:
-        raise withdrawn_error(row, withdrawn)
-
-
-def _approval(row: ApprovalRow) -> Approval:
-    return Approval(
-        task=row.task,
-        candidate=row.candidate,
-        report_digest=row.report_digest,
-        decision=row.decision,
-        approver=row.approver,
-        authenticated=row.authenticated,
-        policy=row.policy,
-        note=row.note,
-        at=row.at,
-    )

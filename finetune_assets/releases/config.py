@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from finetune_assets.releases.people import person_of
 
 
 class ReleaseConfig(BaseModel):
@@ -17,6 +19,18 @@ class ReleaseConfig(BaseModel):
         description="Who decides about a candidate whose gates pass: `automatic` approves it at once, `manual` stops "
         "at the report until a person approves it.",
     )
+    approvers: int = Field(
+        default=1,
+        ge=1,
+        le=10,
+        description="How many people have to approve the same candidate on the same report before it goes live. One "
+        "person counts once, over whatever channel; 2 or more need `approval: manual`.",
+    )
+    approver_names: tuple[Annotated[str, StringConstraints(pattern=r"^[^\s@:]{1,80}$")], ...] = Field(
+        default=(),
+        description="Who may decide, by login name or name of an API key; empty lets everybody decide who is logged "
+        "in on this machine or holds a key of the role `approve`.",
+    )
     inconclusive: Literal["refuse", "person"] = Field(
         default="refuse",
         description="What may become of a candidate whose report is INCONCLUSIVE: `refuse` leaves it a candidate, "
@@ -28,3 +42,12 @@ class ReleaseConfig(BaseModel):
         le=200,
         description="Recorded questions that a release must answer as the report saw them before it goes live.",
     )
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        if self.approvers > 1 and self.approval == "automatic":
+            raise ValueError(f"approvers: {self.approvers} asks people, whom `approval: automatic` does not wait for")
+        people = {person_of(name) for name in self.approver_names}
+        if people and len(people) < self.approvers:
+            raise ValueError(f"approvers: {self.approvers}, but approver_names names {len(people)} people")
+        return self

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from finetune_assets.records.digests import short
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.releases.pointer import PointerMove, withdrawal
+from finetune_assets.releases.tally import Approval
 from finetune_assets.storage.models import ApprovalRow, PointerRow, ReleaseRow
 
 
@@ -116,6 +117,12 @@ def newest_approval(session: Session, task: str, candidate: str) -> ApprovalRow 
     return session.scalars(query).first()
 
 
+def read_decisions(session: Session, task: str, candidate: str) -> list[Approval]:
+    """Return every decision about a candidate, oldest first."""
+    query = select(ApprovalRow).where(ApprovalRow.task == task, ApprovalRow.candidate == candidate)
+    return [as_approval(row) for row in session.scalars(query.order_by(ApprovalRow.id))]
+
+
 def refuse_open_verdict(session: Session, row: ReleaseRow) -> None:
     """Refuse the approval of a release that no gate validated, unless a known person approved this very report.
 
@@ -149,7 +156,7 @@ def refuse_withdrawn(session: Session, row: ReleaseRow) -> None:
     if (
         said is None
         or (said.decision, said.policy, said.report_digest) != ("approve", "manual", row.report_digest)
-        or said.at < withdrawn.at
+        or not as_approval(said).is_after(withdrawn)
     ):
         raise withdrawn_error(row, withdrawn)
 
@@ -168,6 +175,24 @@ def withdrawn_error(row: ReleaseRow, withdrawn: PointerMove) -> FinetuneError:
 def place_of(row: ReleaseRow) -> str:
     """Return the release for people."""
     return f"{row.task} version {row.version} ({short(row.candidate)})"
+
+
+def as_approval(row: ApprovalRow) -> Approval:
+    """Return a decision as a value."""
+    return Approval(
+        id=row.id,
+        task=row.task,
+        candidate=row.candidate,
+        report_digest=row.report_digest,
+        decision=row.decision,
+        approver=row.approver,
+        authenticated=row.authenticated,
+        policy=row.policy,
+        note=row.note,
+        at=row.at,
+        channel=row.channel or "",
+        pointer_seq=row.pointer_seq,
+    )
 
 
 def as_move(row: PointerRow) -> PointerMove:

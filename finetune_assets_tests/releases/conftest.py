@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from finetune_assets.releases.approvals import write_decision
 from finetune_assets.releases.registry import LiveRelease, Registry, Release
+from finetune_assets.releases.rows import read_moves
+from finetune_assets.releases.tally import Approval
 from finetune_assets.storage.database import Database
-from finetune_assets_tests.storage.databases import DATABASES, fresh_url
 
 TASK = "childcare"
 
@@ -55,12 +55,22 @@ class Desk(Registry):
         return {release.candidate: release.state for release in self.releases(TASK)}
 
 
-@pytest.fixture(params=DATABASES)
-def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    with fresh_url(request.param, tmp_path) as url:
-        database = Database.open(url)
-        yield database
-        database.close()
+def said(db: Database, candidate: str, report: str, decision: str = "approve", **changes: Any) -> Approval:
+    """Write a decision down, whether it may be taken or not."""
+    facts: dict[str, Any] = {
+        "task": TASK,
+        "candidate": candidate,
+        "report_digest": report,
+        "decision": decision,
+        "approver": "user:ann@desk",
+        "authenticated": True,
+        "policy": "manual",
+        "channel": "cli",
+        "note": "",
+    }
+    with db.session() as session:
+        moves = read_moves(session, TASK)
+        return write_decision(session, **(facts | {"pointer_seq": moves[-1].seq if moves else 0} | changes))
 
 
 @pytest.fixture

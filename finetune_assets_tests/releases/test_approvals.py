@@ -7,49 +7,25 @@ import pytest
 from sqlalchemy import select, update
 
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets.releases.approvals import approve, issue_code, latest, redeem_code, reject
+from finetune_assets.releases.approvals import Redeemed, history, issue_code, latest, redeem_code
 from finetune_assets.storage.clock import utc_now
 from finetune_assets.storage.database import Database
-from finetune_assets.storage.models import ApprovalCodeRow, ApprovalRow
-from finetune_assets_tests.releases.conftest import TASK
+from finetune_assets.storage.models import ApprovalCodeRow
+from finetune_assets_tests.releases.conftest import TASK, said
 from finetune_assets_tests.storage.processes import finish, says, spawn
 
 
-def decisions(db: Database) -> list[str]:
-    with db.reading() as session:
-        return list(session.scalars(select(ApprovalRow.decision).order_by(ApprovalRow.id)))
-
-
-def test_the_latest_decision_counts(db: Database) -> None:
+def test_every_decision_is_kept_and_the_latest_is_found(db: Database) -> None:
     assert latest(db, TASK, "c") is None
-    first = approve(db, TASK, "c", "r", approver="ann", authenticated=True, policy="manual", note="looks good")
+    first = said(db, "c", "r", note="looks good")
     assert latest(db, TASK, "c") == first
-    assert (first.decision, first.report_digest, first.note, first.authenticated) == (
-        "approve",
-        "r",
-        "looks good",
-        True,
-    )
-    second = reject(db, TASK, "c", "r", approver="bob", authenticated=False, policy="manual")
+    assert (first.decision, first.report_digest, first.note, first.person) == ("approve", "r", "looks good", "ann")
+    second = said(db, "c", "r", "reject", approver="key:bob", channel="api")
     assert latest(db, TASK, "c") == second
     assert latest(db, TASK, "d") is None
     assert latest(db, "java", "c") is None
-    assert decisions(db) == ["approve", "reject"]
-
-
-def test_a_decision_said_twice_in_a_row_counts_once(db: Database) -> None:
-    first = approve(db, TASK, "c", "r", approver="ann", authenticated=True, policy="manual", note="1")
-    assert approve(db, TASK, "c", "r", approver="ann", authenticated=True, policy="manual", note="2") == first
-    approve(db, TASK, "c", "another report", approver="ann", authenticated=True, policy="manual")
-    approve(db, TASK, "c", "another report", approver="bob", authenticated=True, policy="manual")
-    reject(db, TASK, "c", "another report", approver="bob", authenticated=True, policy="manual")
-    approve(db, TASK, "c", "another report", approver="bob", authenticated=True, policy="manual")
-    assert decisions(db) == ["approve", "approve", "approve", "reject", "approve"]
-
-
-def test_automatic_approval_of_what_is_not_registered_or_was_not_rolled_back(db: Database) -> None:
-    said = approve(db, TASK, "c", "r", approver="policy", authenticated=False, policy="automatic")
-    assert said.policy == "automatic"
+    assert history(db, TASK) == [first, second]
+    assert history(db, "java") == []
 
 
 def code(db: Database, **changes: object) -> str:
@@ -58,7 +34,13 @@ def code(db: Database, **changes: object) -> str:
 
 
 def redeem(db: Database, text: str, task: str = TASK, candidate: str = "c" * 64, decision: str = "approve") -> str:
-    return redeem_code(db, text, task, candidate, decision)  # type: ignore[arg-type]
+    return redeem_code(db, text, task, candidate, decision).approver  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("channel", ["cli", "launchpad"])
+def test_a_code_says_over_which_channel_it_came(db: Database, channel: str) -> None:
+    text = code(db, channel=channel)
+    assert redeem_code(db, text, TASK, "c" * 64, "approve") == Redeemed("ann", channel)  # type: ignore[arg-type]
 
 
 def test_a_code_names_its_approver_once(db: Database) -> None:

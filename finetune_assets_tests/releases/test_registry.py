@@ -6,10 +6,9 @@ from datetime import UTC
 import pytest
 
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets.releases import approvals
 from finetune_assets.releases.registry import Release
 from finetune_assets.storage.database import Database
-from finetune_assets_tests.releases.conftest import TASK, Desk
+from finetune_assets_tests.releases.conftest import TASK, Desk, said
 from finetune_assets_tests.storage.processes import finish, says, spawn
 
 
@@ -205,14 +204,16 @@ def test_two_processes_never_make_the_same_move(db: Database, desk: Desk) -> Non
 def test_what_was_rolled_back_needs_a_person(db: Database, desk: Desk) -> None:
     desk.deploy("a")
     bad = desk.deploy("b")
-    approvals.approve(db, TASK, "b", bad.report_digest, approver="ann", authenticated=True, policy="manual")
+    said(db, "b", bad.report_digest)
     desk.roll_back()
     assert desk.states() == {"a": "live", "b": "rolled_back"}
 
     # The next run finds everything as before: the same candidate, the same report.
     assert desk.add("b").state == "rolled_back"
+    said(db, "b", bad.report_digest, approver="policy:automatic", authenticated=False, policy="automatic")
     with pytest.raises(FinetuneError, match="rolled back"):
-        approvals.approve(db, TASK, "b", bad.report_digest, approver="policy", authenticated=False, policy="automatic")
+        desk.transition(bad.id, "approved", by="policy")
+    said(db, "b", bad.report_digest, pointer_seq=2)
     with pytest.raises(FinetuneError, match="rolled back"):  # the approval from before the rollback does not count
         desk.transition(bad.id, "approved", by="policy")
     # Nor does another report bring it back by itself, on whatever way.
@@ -222,13 +223,13 @@ def test_what_was_rolled_back_needs_a_person(db: Database, desk: Desk) -> None:
     with pytest.raises(FinetuneError, match="a person's approval"):
         desk.transition(bad.id, "approved", by="policy")
 
-    approvals.approve(db, TASK, "b", "not this report", approver="ann", authenticated=True, policy="manual", note="1")
+    said(db, "b", "not this report")
     with pytest.raises(FinetuneError, match="rolled back"):
         desk.transition(bad.id, "approved", by="ann")
-    approvals.reject(db, TASK, "b", "another", approver="ann", authenticated=True, policy="manual")
+    said(db, "b", "another", "reject")
     with pytest.raises(FinetuneError, match="rolled back"):
         desk.transition(bad.id, "approved", by="ann")
-    approvals.approve(db, TASK, "b", "another", approver="ann", authenticated=True, policy="manual", note="mended")
+    said(db, "b", "another", note="mended")
     assert desk.transition(bad.id, "approved", by="ann").state == "approved"
     live = desk.move_pointer(TASK, bad.id, expected_seq=3, action="deploy", by="ann")
     assert (live.candidate, live.seq) == ("b", 4)
@@ -238,7 +239,7 @@ def test_a_person_approves_a_rolled_back_release_directly(db: Database, desk: De
     desk.deploy("a")
     bad = desk.deploy("b")
     desk.roll_back()
-    approvals.approve(db, TASK, "b", bad.report_digest, approver="ann", authenticated=True, policy="manual")
+    said(db, "b", bad.report_digest)
     assert desk.transition(bad.id, "approved", by="ann").state == "approved"
 
 

@@ -6,11 +6,10 @@ import pytest
 from sqlalchemy import update
 
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets.releases.approvals import approve
 from finetune_assets.releases.states import DEPLOYABLE, STATES, TRANSITIONS, may_become
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.models import ReleaseRow
-from finetune_assets_tests.releases.conftest import TASK, Desk
+from finetune_assets_tests.releases.conftest import TASK, Desk, said
 
 # Written out once more by hand: the table in the code may not change without this one.
 LEGAL = {
@@ -58,8 +57,7 @@ def test_the_states_are_those_of_the_design() -> None:
 
 
 def by_person(db: Database, *, report: str = "report of c", **changes: Any) -> None:
-    facts: dict[str, Any] = {"approver": "ann", "authenticated": True, "policy": "manual"}
-    approve(db, TASK, "c", report, **(facts | changes))
+    said(db, "c", report, **changes)
 
 
 @pytest.mark.parametrize("source", STATES)
