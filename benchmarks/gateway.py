@@ -72,7 +72,7 @@ def serve(home: Path | None, port_file: Path) -> None:
     )
     prompt = {"system": "Sort it.", "user": "Say: {text}"}
     task_type = build_task_type("classification", {"taxonomy": "taxonomy.json", "prompt": prompt}, folder)
-    settings = GatewaySettings(max_waiting=4096)
+    settings = GatewaySettings(max_waiting=4096, predict_per_minute=0)
     app = create_app(Source(), settings, home=None if home is None else Home(home).ensure())
     listener = bind("127.0.0.1", 0)
     port_file.write_text(str(listener.getsockname()[1]))

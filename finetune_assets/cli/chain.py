@@ -1,6 +1,5 @@
 """The CLI's runs of a task's chain: which assets, in which namespace, and what came of it."""
 
-import getpass
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from typing import Any, Literal, cast
 
 import dagster as dg
 
+from finetune_assets.cli.common import current_user as current_user  # also for those who look for it here
 from finetune_assets.cli.running import EventHandler, RunResult, execute
 from finetune_assets.definitions import build_resources
 from finetune_assets.defs.platform.definitions import platform_defs
@@ -22,7 +22,10 @@ from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.lineage.tuning_request import ADAPTER
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.releases import approvals
+from finetune_assets.releases.config import ReleaseConfig
+from finetune_assets.releases.deciding import standing_of
 from finetune_assets.releases.registry import Registry
+from finetune_assets.releases.tally import Channel, Tally
 from finetune_assets.resources.gateways import LOG_NAME, Gateways, WarmGateways
 from finetune_assets.resources.platform import RunOptions
 from finetune_assets.serving.process import start_gateway
@@ -42,14 +45,18 @@ class Outcome:
         stages: the assets that were selected.
         namespace: `main`, or the experiment's.
         stops_for_approval: True when the run ended before approval because a person has to decide.
+        approvers: how many people have to approve then.
         is_smoke: True for a smoke test.
+        standing: how the candidate stands after a decision; None for other runs.
     """
 
     result: RunResult
     stages: list[str]
     namespace: str
     stops_for_approval: bool = False
+    approvers: int = 1
     is_smoke: bool = False
+    standing: Tally | None = None
 
     @property
     def is_experiment(self) -> bool:
@@ -112,8 +119,9 @@ def run_chain(
             tags={NAMESPACE_TAG: namespace, **(tags or {})},
             on_event=on_event,
         )
-    waits = settings.config.release.approval == "manual" and not until and not options.is_experiment
-    return Outcome(result, stages, namespace, stops_for_approval=waits, is_smoke=smoke)
+    policy = settings.config.release
+    waits = policy.approval == "manual" and not until and not options.is_experiment
+    return Outcome(result, stages, namespace, stops_for_approval=waits, approvers=policy.approvers, is_smoke=smoke)
 
 
 def _platform(home: Home) -> dict[str, Any]:
@@ -175,18 +183,6 @@ def _decide_job(task: str) -> str:
     return f"release_{task}"
 
 
-def current_user() -> str:
-    """Return who is logged in, as the operating system says it: not a name that somebody typed."""
-    import pwd
-    import socket
-
-    try:
-        name = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        name = getpass.getuser()
-    return f"user:{name}@{socket.gethostname()}"
-
-
 def full_candidate(database: Database, task: str, prefix: str) -> str:
     """Return the registered candidate that a prefix of at least 8 digits names.
 
@@ -206,14 +202,19 @@ def full_candidate(database: Database, task: str, prefix: str) -> str:
     return found[0]
 
 
-def issue_code(spec: TaskSpec, home: Home, candidate: str, decision: str) -> tuple[str, str]:
+def issue_code(
+    spec: TaskSpec, home: Home, candidate: str, decision: str, channel: Channel = "launchpad"
+) -> tuple[str, str]:
     """Give out a single-use code for a decision; return it with the full candidate."""
     if decision not in {"approve", "reject"}:
         raise FinetuneError("decision is not known", found=decision, expected="approve or reject")
     database = Database.open(home.database_url)
     full = full_candidate(database, spec.name, candidate)
     kind = cast("Literal['approve', 'reject']", decision)
-    return approvals.issue_code(database, task=spec.name, candidate=full, decision=kind, approver=current_user()), full
+    code = approvals.issue_code(
+        database, task=spec.name, candidate=full, decision=kind, approver=current_user(), channel=channel
+    )
+    return code, full
 
 
 def decide(
@@ -226,8 +227,9 @@ def decide(
     *,
     on_event: EventHandler,
 ) -> Outcome:
-    """Carry out a person's decision: approve and deploy, or reject."""
-    if resolve(spec, {}, os.environ).config.release.approval != "manual":
+    """Carry out a person's decision: approve, and deploy when nobody else is missing; or reject."""
+    policy = resolve(spec, {}, os.environ).config.release
+    if policy.approval != "manual":
         raise FinetuneError(
             "task is approved by policy",
             where=f"{spec.name}: release.approval",
@@ -236,7 +238,7 @@ def decide(
             mend="set `release: {approval: manual}` in defs.yaml to decide by hand",
         )
     sweep_dead_runs(instance)
-    code, full = issue_code(spec, home, candidate, decision)
+    code, full = issue_code(spec, home, candidate, decision, "cli")
     stages = list(DEPLOY_STAGES) if decision == "approve" else [DEPLOY_STAGES[0]]
     form = {"candidate": full, "decision": decision, "note": note, "code": code}
     op = "__".join(asset_key(spec.name, DEPLOY_STAGES[0]).path)
@@ -249,4 +251,11 @@ def decide(
         tags={NAMESPACE_TAG: "main"},
         on_event=on_event,
     )
-    return Outcome(result, stages, MAIN)
+    return Outcome(result, stages, MAIN, standing=_standing(home, spec.name, full, policy))
+
+
+def _standing(home: Home, task: str, candidate: str, policy: ReleaseConfig) -> Tally | None:
+    """Return how a candidate stands on the report on which it was decided last."""
+    database = Database.open(home.database_url)
+    said = approvals.latest(database, task, candidate)
+    return None if said is None else standing_of(database, task, candidate, said.report_digest, policy)

@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from finetune_assets.cli.approval_commands import approvals
 from finetune_assets.cli.budget_commands import budget
 from finetune_assets.cli.common import EXIT_ERROR, AsJson, TaskName, err, out
 from finetune_assets.cli.common import find_task as _task
 from finetune_assets.cli.common import home_folder as _home
 from finetune_assets.cli.data_commands import data
+from finetune_assets.cli.db_commands import db
 from finetune_assets.cli.doctor_commands import doctor
 from finetune_assets.cli.ending import dagster_instance, leave, plain, terminable
 from finetune_assets.cli.endpoint_commands import endpoints
 from finetune_assets.cli.feedback_commands import feedback
 from finetune_assets.cli.job_commands import jobs
+from finetune_assets.cli.key_commands import keys
 from finetune_assets.cli.report_commands import compare, report
 from finetune_assets.cli.suite_commands import suites
 from finetune_assets.cli.taxonomy_commands import taxonomy
@@ -45,6 +48,9 @@ app.add_typer(jobs)
 app.add_typer(endpoints)
 app.add_typer(budget)
 app.add_typer(feedback)
+app.add_typer(keys)
+app.add_typer(db)
+app.command()(approvals)
 app.command()(doctor)
 app.command()(report)
 app.command()(compare)
@@ -204,13 +210,27 @@ def ask(
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; the default is this machine only.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8700,
+    allow_host: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads the annotation
+        typer.Option(metavar="NAME", help="Answer under this name too, such as models.example; once for each."),
+    ] = None,
+    allow_origin: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads the annotation
+        typer.Option(metavar="ORIGIN", help="Let pages of this origin ask, such as https://labels.example."),
+    ] = None,
 ) -> None:
     """Serve the live releases over HTTP; a new release is taken up without a restart."""
+    from pydantic import ValidationError
+
     from finetune_assets.serving.__main__ import bind
     from finetune_assets.serving.__main__ import main as serve_here
     from finetune_assets.serving.config import GatewaySettings
 
-    settings = GatewaySettings(host=host, port=port)
+    names = {"allowed_hosts": allow_host or (), "allowed_origins": allow_origin or ()}
+    try:
+        settings = GatewaySettings.model_validate({"host": host, "port": port, **names})
+    except ValidationError as error:
+        raise typer.BadParameter(error.errors()[0]["msg"]) from None
     bind(host, port).close()  # a port that is taken is this command's error, before it says that it serves
     if port:
         err.print(f"serving the live releases on http://{host}:{port}; Ctrl-C stops it")
@@ -236,13 +256,13 @@ Candidate = Annotated[str, typer.Argument(help="The candidate, or its first 8 di
 
 @app.command()
 def approve(task: TaskName, candidate: Candidate, note: Note = "") -> None:
-    """Approve a validated candidate and deploy it."""
+    """Approve a validated candidate and deploy it; where several people have to approve, the last one deploys."""
     _decide(task, candidate, "approve", note)
 
 
 @app.command()
 def reject(task: TaskName, candidate: Candidate, note: Note = "") -> None:
-    """Reject a candidate; what is live stays live."""
+    """Reject a candidate, or take an approval back; what is live stays live."""
     _decide(task, candidate, "reject", note)
 
 

@@ -1,5 +1,6 @@
-"""What every command shares: the consoles, the exit codes, the common options, and the way to a task."""
+"""What every command shares: consoles, exit codes, common options, who asks, and the way to a task."""
 
+import getpass
 import json
 import os
 import sys
@@ -50,3 +51,15 @@ def find_task(name: str) -> "TaskSpec":
 def print_json(value: Any) -> None:
     """Print a value as JSON, and nothing else."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def current_user() -> str:
+    """Return who is logged in, as the operating system says it: not a name that somebody typed."""
+    import pwd
+    import socket
+
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = getpass.getuser()
+    return f"user:{name}@{socket.gethostname()}"

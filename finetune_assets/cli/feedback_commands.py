@@ -1,7 +1,8 @@
 """`finetune feedback`: error cases of live answers: imported, listed, corrected, dismissed, and a person forgotten."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from finetune_assets.feedback.cases import CaseBook
     from finetune_assets.feedback.importing import Imported
     from finetune_assets.feedback.prediction_store import PredictionStore
+    from finetune_assets.lineage.purging import Holdings
 
 feedback = typer.Typer(
     name="feedback", no_args_is_help=True, help="Error cases: import, list, correct, dismiss; forget a person."
@@ -41,7 +43,7 @@ def import_feedback(
     from finetune_assets.feedback.importing import import_file
 
     with _book(task) as book:
-        done = import_file(FeedbackDesk(book, _predictions()), task, file)
+        done = import_file(FeedbackDesk(book, _predictions(), _judge(task)), task, file)
     if as_json:
         print_json(_imported(done))
         return
@@ -85,7 +87,10 @@ def correct(
     """Give a case its right answer."""
     from finetune_assets.cli.chain import current_user
 
-    with _book(_task_of(case)) as book:
+    task = _task_of(case)
+    if text.strip() and (fault := _judge(task)(text)):
+        raise FinetuneError("the correction cannot be read", where=f"case {case}", found=fault)
+    with _book(task) as book:
         holder = book.correct(case, text, rater=current_user())
     follows = "" if holder == case else f"; case {case} is closed, so it stands in a new one"
     out.print(f"case {holder} is corrected{follows}")
@@ -117,6 +122,9 @@ def forget(
             help="The person, as `feedback.subject_field` or a rater's name spells them.", show_default=False
         ),
     ],
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove the artifacts of earlier versions that hold their rows, too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete a person's texts from predictions, error cases and comments; counts and digests stay."""
@@ -134,18 +142,64 @@ def forget(
         done = forgetting.forget(database, _predictions(), subject, by=current_user())
     finally:
         database.close()
+    held = _purged(done_now=purge)
     if as_json:
         names = ("predictions", "cases", "texts", "corrections", "comments", "names")
-        print_json({name: getattr(done, name) for name in names} | {"dataset_versions": list(done.dataset_versions)})
+        found = {name: getattr(done, name) for name in names} | {"dataset_versions": list(done.dataset_versions)}
+        print_json(found | {"purged": purge, "held": [asdict(one) for one in held]})
         return
     out.print(
         f"deleted: texts of {done.predictions:,} predictions, {done.texts:,} texts of {done.cases:,} cases, "
         f"{done.corrections:,} corrections, {done.comments:,} comments, {done.names:,} names"
     )
-    if done.dataset_versions:
-        out.print("Dataset versions that took their cases, and still hold them:")
-        for version in done.dataset_versions:
-            out.print(f"  {escape(version)}", soft_wrap=True)
+    for one in held:
+        _print_held(one, purged=purge)
+
+
+def _purged(*, done_now: bool) -> "list[Holdings]":
+    """Return what of each task holds rows of forgotten cases, and remove it where that is asked for."""
+    import os
+
+    from finetune_assets.cli.chain import current_user
+    from finetune_assets.component import known_tasks
+    from finetune_assets.lineage.comparing import open_here
+    from finetune_assets.lineage.purging import holdings, purge
+    from finetune_assets.storage.clock import utc_now
+
+    held = []
+    for spec in known_tasks(os.environ).values():
+        task = open_here(spec, home_folder())
+        try:
+            found = holdings(task)
+            if done_now:
+                purge(task, found, by=current_user(), at=utc_now())
+        finally:
+            task.database.close()
+        if found.cases:
+            held.append(found)
+    return held
+
+
+def _print_held(found: "Holdings", *, purged: bool) -> None:
+    versions = ", ".join(map(str, found.versions)) or "none"
+    out.print(f"{found.task}: {len(found.cases)} forgotten cases are in dataset versions {versions}")
+    if found.artifacts:
+        done = "were removed" if purged else "hold their rows; remove them with `--purge`"
+        out.print(f"  {len(found.artifacts)} artifacts {done}")
+    if found.head:
+        out.print(
+            f"  version {found.head} is the newest, and the next one is built on it. Make that first, then purge:"
+        )
+        out.print(f"    finetune run {found.task} --until validated_splits", soft_wrap=True)
+    for key in found.in_the_bucket:
+        out.print(f"  a copy of uploaded_dataset/{key} is in the bucket; remove it there", soft_wrap=True)
+    if found.adapters or found.releases:
+        releases = ", ".join(map(str, found.releases)) or "none"
+        out.print(
+            f"  {len(found.adapters)} adapters were trained on them (releases: {releases}); whether they stay is for "
+            "people to decide",
+            soft_wrap=True,
+        )
 
 
 @contextmanager
@@ -165,6 +219,26 @@ def _book(task: str) -> "Iterator[CaseBook]":
         yield CaseBook(database, config, Pseudonyms.load(home.path))
     finally:
         database.close()
+
+
+def _judge(task: str) -> "Callable[[str], str]":
+    """Return what says why a correction is no answer of the task, "" for one that may be."""
+    import os
+    from pathlib import Path
+
+    from finetune_assets.lineage.settings import resolve
+    from finetune_assets.task_types import build_task_type
+    from finetune_assets.task_types.corrections import correction_fault
+
+    spec = find_task(task)
+    config = resolve(spec, {}, os.environ).config
+    kind = build_task_type(config.task_type, config.type_section().model_dump(mode="json"), Path(spec.folder))
+
+    def said(correction: str) -> str:
+        fault = correction_fault(kind, correction)
+        return "" if fault is None else f"{fault.found}; expected {fault.expected}"
+
+    return said
 
 
 def _task_of(number: int) -> str:

@@ -143,6 +143,7 @@ def _print_next(console: Console, spec: TaskSpec, outcome: Outcome, candidate: s
     elif outcome.result.success and outcome.stops_for_approval:
         short_id = short(candidate)
         lines = [
+            *([f"# {outcome.approvers} people have to approve it"] if outcome.approvers > 1 else []),
             f'finetune approve {name} {short_id} --note "why"',
             f'finetune reject {name} {short_id} --note "why"',
             *lines,
@@ -158,7 +159,13 @@ def print_decision(
     console: Console, spec: TaskSpec, outcome: Outcome, decision: str, instance: dg.DagsterInstance, home: Home
 ) -> None:
     """Print what a decision led to."""
-    if outcome.result.success:
+    standing = outcome.standing
+    if outcome.result.success and standing is not None and decision == "approve" and standing.outcome != "approve":
+        console.print(f"{decision}: recorded; {escape(standing.sentence)}", soft_wrap=True)
+        missing = standing.approvals[0].candidate if standing.outcome == "open" and standing.approvals else ""
+        if missing:
+            console.print(f'another person runs: finetune approve {spec.name} {short(missing)} --note "why"')
+    elif outcome.result.success:
         console.print(f"{decision}: done")
     reader = StatusReader(home, Database.open(home.database_url), instance)
     _print_live(console, reader.live(spec.name))

@@ -19,8 +19,15 @@ from finetune_assets.datasets.example_lines import ExampleLines
 from finetune_assets.datasets.filters import Filters
 from finetune_assets.datasets.splitting.leakage_official import official_mask
 from finetune_assets.datasets.splitting.near_duplicates_sketch import SketchBlock, sketch_texts
-from finetune_assets.datasets.traits import Traits, traits_of
-from finetune_assets.records.example import Message, PlainExample, RawRecord, Rejection, SourceRef
+from finetune_assets.datasets.traits import Traits, source_name, traits_of
+from finetune_assets.records.example import (
+    FEEDBACK_FILE,
+    Message,
+    PlainExample,
+    RawRecord,
+    Rejection,
+    SourceRef,
+)
 from finetune_assets.records.json_lines import decode_lines
 from finetune_assets.records.similarity import FixedWording, similarity_text, with_attachments
 from finetune_assets.records.task_type import TaskType
@@ -109,7 +116,8 @@ def _prepared(records: list[dict[str, Any]], task: TaskType, config: DatasetConf
     fields: list[Mapping[str, Any]] = []
     for record, given in zip(records, _given(records, task), strict=True):
         held = record["fields"]
-        if type(given) is PlainExample and not filtered and SYNTHETIC_FIELD not in held:
+        marked = SYNTHETIC_FIELD in held or record["source"]["file"].startswith(FEEDBACK_FILE)
+        if type(given) is PlainExample and not filtered and not marked:
             # Most rows of a large dataset.
             rows.append(given)
             fields.append(held)
@@ -119,7 +127,7 @@ def _prepared(records: list[dict[str, Any]], task: TaskType, config: DatasetConf
             rejection = item if type(item) is Rejection else reject(item)
             if rejection is None:
                 plain = item if isinstance(item, PlainExample) else PlainExample.of(item)
-                rows.append(plain if SYNTHETIC_FIELD not in held else _with_origin(plain, held))
+                rows.append(_with_origin(plain, held) if marked else plain)
                 fields.append(held)
             else:
                 batch.rejections.append(rejection)
@@ -146,7 +154,9 @@ def _keep(_: Any) -> Rejection | None:
 
 
 def _with_origin(row: PlainExample, fields: Mapping[str, Any]) -> PlainExample:
-    """Mark the example of a synthetic record; tables write the mark as text or as the number 1."""
+    """Mark the example of a corrected case or a synthetic record; tables write that mark as text or as the number 1."""
+    if row.source["file"].startswith(FEEDBACK_FILE):
+        return row._replace(origin="feedback")
     marked = str(fields[SYNTHETIC_FIELD]).strip().casefold() in _TRUE
     return row._replace(origin="synthetic") if marked else row
 
@@ -182,7 +192,7 @@ def _fill(
     batch.lengths = array("i", [_asked(turns) for turns in messages])
     # All that traits depend on; there are few, so that each is read once a batch.
     languages = [repr(known.get("language")) if known else "" for known in facts] if any(facts) else [""] * len(rows)
-    parts = [place["file"] for place in places], list(map(bool, files)), languages, origins
+    parts = [source_name(place["file"]) for place in places], list(map(bool, files)), languages, origins
     alike = all(len(set(part)) == 1 for part in parts)
     spellings: list[Any] = [()] * len(rows) if alike else list(zip(*parts, strict=True))
     distinct = list(dict.fromkeys(spellings))

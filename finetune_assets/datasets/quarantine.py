@@ -104,6 +104,13 @@ REASONS: Mapping[str, str] = {
     "would_tie_splits": "the new row shares leak groups with rows of different splits",
     "tied_across_splits": "the row shares a leak group with a row of a split nearer to training",
     "synthetic_tied_to_evaluation": "the row was made, and shares a leak group with an evaluation row",
+    # corrected cases
+    "corrected_by_feedback": "a corrected case with an equal input has another answer",
+    "feedback_tied_to_evaluation": "the corrected case shares a leak group with an evaluation row",
+    "feedback_tied_to_both_sides": "the corrected case shares leak groups with training and with regression samples",
+    "unreadable_correction": "the correction cannot be read as an answer of the task",
+    "no_record_of_correction": "the task's records are not made of an input and an answer",
+    "superseded_correction": "a newer correction of an equal input counts",
 }
 
 # Rows that the configuration itself leaves out say nothing about the quality of the source.
@@ -111,6 +118,8 @@ UNCOUNTED_REASONS = frozenset(
     {"label_excluded", "low_error_score", "other_language", "uncorrected", "balanced_away", *FILTER_REASONS}
     | {"no_declaration", "no_documentation", "no_finding", "code_too_short", "code_too_long", "accessor"}
     | {"private_code", "licence_excluded"}
+    # What feedback sets right, or may not touch, is no fault of the source.
+    | {"corrected_by_feedback", "feedback_tied_to_evaluation", "feedback_tied_to_both_sides", "superseded_correction"}
 )
 
 _COLUMNS = ("reason", "file", "line", "row", "offset", "record_id", "field", "found", "expected", "mend", "text")

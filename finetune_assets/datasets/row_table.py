@@ -19,17 +19,20 @@ from finetune_assets.datasets.settling import (
     DUPLICATE,
     DUPLICATE_ID,
     KEPT,
+    OVERRULED,
     conflicting_keys,
     lost_by_id,
     numbered,
+    overruled,
     settled,
 )
+from finetune_assets.datasets.splitting.assign import TRAIN
 from finetune_assets.datasets.splitting.keys import KeyColumn
 from finetune_assets.datasets.splitting.table import SplitTable
 from finetune_assets.datasets.traits import Traits
 from finetune_assets.records.json_lines import decode_line
 
-__all__ = ["CONFLICT", "DUPLICATE", "DUPLICATE_ID", "KEPT", "RowTable", "SpooledRow"]
+__all__ = ["CONFLICT", "DUPLICATE", "DUPLICATE_ID", "KEPT", "OVERRULED", "RowTable", "SpooledRow"]
 
 _SPOOL = ".rows.spool"
 
@@ -67,7 +70,7 @@ class RowTable:
         official: the official split that each row states, as a bit mask; 0 for none.
         keys: once `settle` was called, content keys (32 bytes) in the order of their first row.
         key_of: once `settle` was called, the number of its key, by row.
-        states: once `settle` was called, KEPT, DUPLICATE, CONFLICT or DUPLICATE_ID by row.
+        states: once `settle` was called, KEPT, DUPLICATE, CONFLICT, DUPLICATE_ID or OVERRULED by row.
         first: once `settle` was called, the row that is kept, by key; -1 for none.
     """
 
@@ -155,12 +158,22 @@ class RowTable:
         key_of, first_row = numbered(hashes, KEY_BYTES)
         self.keys = KeyColumn(hashes).take(first_row)
         del hashes
-        conflicting = conflicting_keys(key_of, first_row, answer_of)
+        corrected = self._of_origin("feedback")
+        yields = None
+        if corrected.any():
+            # Most datasets have no corrected case; for them nothing is computed.
+            judged = np.array([previous.get(key, TRAIN) != TRAIN for key in self.keys], np.bool_)
+            yields = overruled(key_of, answer_of, corrected, judged)
+        conflicting = conflicting_keys(key_of, first_row, answer_of, yields)
         lost = lost_by_id(key_of, id_of, self.keys, conflicting, previous, keep_first=keep_first)
-        observed = np.array([traits.origin == "observed" for traits in self.traits], np.bool_)[
-            np.asarray(self.traits_of)
-        ]
-        states, first = settled(key_of, answer_of, lost, conflicting, observed, keep_first=keep_first)
+        if yields is not None:
+            lost &= ~yields
+        gone = lost if yields is None else lost | yields
+        states, first = settled(
+            key_of, answer_of, gone, conflicting, self._of_origin("observed"), keep_first=keep_first
+        )
+        if yields is not None:
+            states[yields] = OVERRULED
         self.states = states.tobytes()
         self.key_of, self.first = _column(key_of), _column(first)
 
@@ -175,19 +188,29 @@ class RowTable:
         kept = np.flatnonzero(states == KEPT)
         item_of = np.full(len(self.keys), ABSENT, np.int64)
         item_of[key_of[kept]] = np.arange(len(kept))
-        made = np.array([traits.origin != "observed" for traits in self.traits], np.uint8)
+        made = (~self._of_origin("observed")).astype(np.uint8)[kept]
+        # A row as found that a person confirmed by a correction of equal content goes where the correction may go.
+        confirmed = np.flatnonzero(self._of_origin("feedback") & (states == DUPLICATE))
+        made[item_of[key_of[confirmed]]] = 1  # of a duplicate there is always one that is kept
         table = SplitTable(
             keys=self.keys.take(key_of[kept]),
             strata=[self.labels[number] for number in np.asarray(self.label_of)[kept]],
             evaluation_only=bytearray(len(kept)),
             official=bytearray(len(kept)),
-            synthetic=bytearray(made[np.asarray(self.traits_of)[kept]]) if len(kept) else bytearray(),
+            synthetic=bytearray(made),
         )
         self._hold_out(table, _column(item_of), [not evaluation_only.isdisjoint(names) for names in self.slice_sets])
         tied, groups = np.asarray(self._tied_rows), np.asarray(self._tied_groups)
         stands = np.isin(states[tied], (KEPT, DUPLICATE)) if len(tied) else np.zeros(0, np.bool_)
         table.ties.tie_numbered(item_of[key_of[tied[stands]]], groups[stands])
         return table, array("q", kept.tobytes())
+
+    def _of_origin(self, origin: str) -> Any:
+        """Return, by row, whether it is of an origin."""
+        import numpy as np
+
+        of_traits = np.array([traits.origin == origin for traits in self.traits], np.bool_)
+        return of_traits[np.asarray(self.traits_of)] if len(of_traits) else np.zeros(len(self), np.bool_)
 
     def _hold_out(self, table: SplitTable, item_of: array[int], held_out: Sequence[bool]) -> None:
         """Mark the items of evaluation-only slices and of official splits; most datasets have neither."""

@@ -33,6 +33,8 @@ _ARE_DIGITS = re.compile(r"[0-9a-f]*").fullmatch
 # What the schema sees of an answer.
 _LEGAL, _EMPTY, _ILLEGAL = range(3)
 _ROLES = frozenset({"system", "user", "assistant"})
+# Rows that somebody really asked; the others were made.
+_SEEN = ("observed", "feedback")
 
 
 def validate_examples(folder: Path, task: TaskType) -> SchemaFindings:
@@ -264,7 +266,7 @@ def label_balance(folder: Path, *, min_rows: int = 2) -> SchemaFindings:
     for row in read_rows(folder):
         findings.rows += 1
         counts[row["split"]][row["label"]] += 1
-        observed[row["label"]] += row["split"] == "train" and row.get("origin", "observed") == "observed"
+        observed[row["label"]] += row["split"] == "train" and row.get("origin", "observed") in _SEEN
     train = counts["train"]
     labels = sorted({label for found in counts.values() for label in found})
     for label in labels:

@@ -1,8 +1,9 @@
 """Settling: which rows stay, once the last one was read. Whole columns at a time, a few dozen bytes a row.
 
 Of equal rows the first in file order is kept, observed ones before others. Rows with equal input and different answers
-all go, unless the first answer is to stay. Of rows with one record id and different inputs, those stay whose content
-key was assigned earlier, else those with the smallest key: a choice that does not depend on the order of the file.
+all go, unless the first answer is to stay; but what a person corrected comes before what was found. Of rows with one
+record id and different inputs, those stay whose content key was assigned earlier, else those with the smallest key: a
+choice that does not depend on the order of the file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.int64]
     Flags = NDArray[np.bool_]
 
-KEPT, DUPLICATE, CONFLICT, DUPLICATE_ID = range(4)
+KEPT, DUPLICATE, CONFLICT, DUPLICATE_ID, OVERRULED = range(5)
 ABSENT = -1
 
 
@@ -63,18 +64,51 @@ def _differs_from_the_one_before(words: Any, order: Numbers) -> Flags:
     return new
 
 
-def conflicting_keys(key_of: Numbers, first: Numbers, answer_of: Numbers) -> Flags:
+def conflicting_keys(key_of: Numbers, first: Numbers, answer_of: Numbers, without: Flags | None = None) -> Flags:
     """Return, by key, whether its rows have different answers.
 
     Args:
         key_of: the number of its key, by row.
         first: the first row of each key.
         answer_of: the number of its answer, by row.
+        without: rows that are left out of the comparison.
     """
     import numpy as np
 
     found = np.zeros(len(first), np.bool_)
+    if without is not None:
+        rows = np.flatnonzero(~without)
+        first = first.copy()
+        first[key_of[rows[::-1]]] = rows[::-1]
+        key_of, answer_of, answers = key_of[rows], answer_of[rows], answer_of
+        found[key_of[answer_of != answers[first[key_of]]]] = True
+        return found
     found[key_of[answer_of != answer_of[first[key_of]]]] = True
+    return found
+
+
+def overruled(key_of: Numbers, answer_of: Numbers, corrected: Flags, judged: Flags) -> Flags:
+    """Return, by row, whether it must yield to another row of equal input, or to an evaluation split.
+
+    What a person corrected comes before rows as found, so that a wrong label does not live on beside its correction;
+    where corrections contradict each other, they are a conflict like any other. An input that was assigned to
+    validation or test before stays what it was: no correction of it may enter.
+
+    Args:
+        key_of: the number of its key, by row.
+        answer_of: the number of its answer, by row.
+        corrected: rows that are corrected cases.
+        judged: keys that were assigned to validation or test earlier, by key.
+    """
+    import numpy as np
+
+    said = np.full(len(judged), ABSENT, np.int64)
+    agreed = np.ones(len(judged), np.bool_)
+    speakers = np.flatnonzero(corrected & ~judged[key_of])
+    said[key_of[speakers]] = answer_of[speakers]
+    agreed[key_of[speakers[answer_of[speakers] != said[key_of[speakers]]]]] = False
+    wrong = ((said != ABSENT) & agreed)[key_of] & (answer_of != said[key_of])
+    found: Flags = wrong | (corrected & judged[key_of])
     return found
 
 

@@ -13,11 +13,14 @@ from finetune_assets.datasets.balance import BALANCED_AWAY
 from finetune_assets.datasets.conflict_lines import conflict_line
 from finetune_assets.datasets.copies import Copy, with_origin_group
 from finetune_assets.datasets.quarantine import QuarantineWriter
-from finetune_assets.datasets.row_table import CONFLICT, DUPLICATE, DUPLICATE_ID, RowTable, SpooledRow
+from finetune_assets.datasets.row_table import CONFLICT, DUPLICATE, DUPLICATE_ID, OVERRULED, RowTable, SpooledRow
 from finetune_assets.datasets.split_files import EXAMPLES, split_prefix
 from finetune_assets.datasets.splitting.assign import NOWHERE, TRAIN
 from finetune_assets.datasets.statistics import SplitStatistics
 from finetune_assets.records.example import SPLITS, Rejection, SourceRef
+
+CORRECTED = "corrected_by_feedback"
+TIED_FEEDBACK = "feedback_tied_to_evaluation"
 
 # A format that has nothing to say of an example.
 _NOTHING = b"\n"
@@ -112,6 +115,8 @@ class SplitWriter:
         elif state == DUPLICATE_ID:
             mend = "give each record an id of its own, or remove the outdated record"
             self._reject(facts, "duplicate_id", facts["record_id"], "an id of its own", mend)
+        elif state == OVERRULED:
+            self._overrule(facts)
         elif number not in self._set_aside:
             self.outside_limit += 1
         else:
@@ -120,9 +125,19 @@ class SplitWriter:
                 mend = "nothing, or raise dataset.balance.max_per_class"
                 self._reject(facts, reason, facts["label"], "fewer training rows of this label", mend)
                 return
+            if reason == "synthetic_tied_to_evaluation" and facts["origin"] != "synthetic":
+                reason = TIED_FEEDBACK
             ties = ", ".join([*facts["groups"], *facts["slices"]])
             mend = "nothing, unless the group or slice is wrong; moving a row would leak it into the scores"
             self._reject(facts, reason, ties, "leak groups within one split", mend)
+
+    def _overrule(self, facts: Mapping[str, Any]) -> None:
+        if facts["origin"] == "feedback":
+            mend = "nothing: what a model is judged on is never trained on"
+            self._reject(facts, TIED_FEEDBACK, facts["label"], "a question that no evaluation split holds", mend)
+            return
+        mend = "correct the record at its source, or dismiss the case whose correction is wrong"
+        self._reject(facts, CORRECTED, facts["label"], "the answer of a corrected case with an equal input", mend)
 
     def _duplicate(self, number: int, facts: Mapping[str, Any]) -> dict[str, Any]:
         kept = self._rows.row(self._rows.first[self._rows.key_of[number]]).facts()

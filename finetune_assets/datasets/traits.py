@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from finetune_assets.records.example import FEEDBACK_FILE
+
 UNKNOWN = "unknown"
+FEEDBACK_SOURCE = "feedback"
 _LENGTH_BOUNDS = (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 
 
@@ -16,7 +19,7 @@ class Traits(NamedTuple):
         source: the file that it was found in.
         photo: `with photo` or `without photo`; other attachments count as photos.
         language: the fact `language`, `unknown` where the task type states none.
-        origin: observed, synthetic or augmented.
+        origin: observed, synthetic, augmented or feedback.
     """
 
     source: str
@@ -49,12 +52,18 @@ def traits_of(example: Traited) -> Traits:
     """Return an example's traits."""
     source = example.source
     language = example.facts.get("language") if example.facts else None
+    file = source["file"] if type(source) is dict else source.file
     return Traits(
-        source["file"] if type(source) is dict else source.file,
+        source_name(file),
         "with photo" if example.attachments else "without photo",
         language if type(language) is str and language else UNKNOWN,
         example.origin,
     )
+
+
+def source_name(file: str) -> str:
+    """Return the name under which a source file is counted: all corrected cases are one source."""
+    return FEEDBACK_SOURCE if file.startswith(FEEDBACK_FILE) else file
 
 
 def length_bucket(length: int) -> str:

@@ -49,6 +49,17 @@ class RedactionConfig(BaseModel):
     patterns: tuple[NamedPattern, ...] = Field(default=(), description="Further patterns to mask in every text.")
 
 
+class CorrectedSuiteConfig(BaseModel):
+    """The regression suite that is made of corrected cases by itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["benchmark", "critical", "edge"] = Field(
+        default="benchmark", description="What the rows are, as for the suites under `evaluation.suites`."
+    )
+    min_rows: int = Field(default=10, ge=1, description="Regression samples below which no suite is made of them.")
+
+
 class FeedbackConfig(BaseModel):
     """What is kept of live traffic, and what counts as one error."""
 
@@ -77,3 +88,23 @@ class FeedbackConfig(BaseModel):
     redaction: RedactionConfig = Field(
         default_factory=RedactionConfig, description="What is masked, dropped or hashed before anything is stored."
     )
+    learn: bool = Field(
+        default=True,
+        description="Whether the next dataset version takes corrected cases: as training rows, or by their leak group "
+        "as regression samples.",
+    )
+    regression_share: float = Field(
+        default=0.2, ge=0.0, le=1.0, description="Share of new leak groups of cases that become regression samples."
+    )
+    suite: CorrectedSuiteConfig = Field(
+        default_factory=CorrectedSuiteConfig, description="The regression suite `corrected_cases`."
+    )
+
+    def served(self) -> FeedbackConfig:
+        """Return what a gateway has to know of the section: what is made of corrected cases is none of its business."""
+        return self.model_copy(
+            update={name: type(self).model_fields[name].get_default(call_default_factory=True) for name in NOT_SERVED}
+        )
+
+
+NOT_SERVED = ("learn", "regression_share", "suite")

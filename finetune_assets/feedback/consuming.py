@@ -82,6 +82,15 @@ def unfinished(db: Database, task: str) -> list[str]:
         return list(session.scalars(query.order_by(ConsumptionRow.id)))
 
 
+def finished(db: Database, task: str) -> set[str]:
+    """Return the dataset versions whose taking came to its end."""
+    query = select(ConsumptionRow.dataset_version).where(
+        ConsumptionRow.task == task, ConsumptionRow.finished_at.is_not(None)
+    )
+    with db.reading() as session:
+        return set(session.scalars(query))
+
+
 def _begin(db: Database, task: str, version: str, cases: Mapping[int, int], now: datetime) -> int:
     """Write down what is to be taken, once; return the newest case of the task at that moment."""
     digest = digest_of(sorted(cases.items()))

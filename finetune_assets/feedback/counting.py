@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 
 from finetune_assets.evaluation.statistics.exact import wilson_interval
 from finetune_assets.feedback.prediction_store import PredictionStore
@@ -27,8 +27,8 @@ class CaseCounts:
     Attributes:
         states: cases by state; every state is named.
         opened: cases that were ever opened; the sum of `states`, for no case is ever deleted.
-        open_clusters: clusters with a case that is new or corrected.
-        corrected_clusters: clusters with a corrected case.
+        open_clusters: clusters with a case that is new, or corrected and not set aside.
+        corrected_clusters: clusters with a corrected case whose correction a dataset version can take.
         sources: cases by who reported them first.
     """
 
@@ -63,6 +63,12 @@ class ErrorRate:
     upper: float
 
 
+_CAN_TEACH = and_(
+    ErrorCaseRow.state == "corrected",
+    ErrorCaseRow.correction_id.is_distinct_from(ErrorCaseRow.aside_correction_id),
+)
+
+
 def case_counts(db: Database, task: str) -> CaseCounts:
     """Count a task's cases."""
     of_task = ErrorCaseRow.task == task
@@ -86,8 +92,8 @@ def case_counts(db: Database, task: str) -> CaseCounts:
             .join(ErrorCaseRow, ErrorCaseRow.id == CaseEventRow.case_id)
             .where(of_task, CaseEventRow.from_state == "")
         )
-        open_clusters = session.scalar(select(clusters).where(of_task, ErrorCaseRow.state.in_(("new", "corrected"))))
-        corrected = session.scalar(select(clusters).where(of_task, ErrorCaseRow.state == "corrected"))
+        open_clusters = session.scalar(select(clusters).where(of_task, or_(ErrorCaseRow.state == "new", _CAN_TEACH)))
+        corrected = session.scalar(select(clusters).where(of_task, _CAN_TEACH))
     return CaseCounts(
         states={state: by_state.get(state, 0) for state in CASE_STATES},
         opened=opened or 0,

@@ -6,7 +6,7 @@ demonstration is an input with its right answer, a corrected case from the start
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -97,11 +97,13 @@ class FeedbackDesk:
     Args:
         book: the error cases.
         store: the predictions that feedback speaks of.
+        judge: says what is wrong with a correction that the task can never read, "" for one that it may.
     """
 
-    def __init__(self, book: CaseBook, store: PredictionStore) -> None:
+    def __init__(self, book: CaseBook, store: PredictionStore, judge: Callable[[str], str] | None = None) -> None:
         self._book = book
         self._store = store
+        self._judge = judge
 
     def give(self, item: FeedbackItem, *, origin: str = "api", at: datetime | None = None) -> Given:
         """Take one piece of feedback in one transaction.
@@ -141,6 +143,8 @@ class FeedbackDesk:
             FeedbackRefusedError: when it cannot be taken.
         """
         _check_content(item)
+        if self._judge is not None and item.correction is not None and (fault := self._judge(item.correction)):
+            raise FeedbackRefusedError("unreadable_correction", f"the correction cannot be read: {fault}")
         if not item.request_id:
             return None
         prediction = self._store.find(item.request_id)

@@ -11,6 +11,12 @@ from finetune_assets.feedback.config import RedactionConfig
 from finetune_assets.feedback.pseudonyms import Pseudonyms
 from finetune_assets.records.redaction import redact
 
+# Keys and tokens whose form says that they are some: ours, OpenAI's, Hugging Face's, GitHub's, GitLab's, Slack's, AWS's
+# and Google's. They are nobody's personal data, and no task needs them.
+_KEYS = re.compile(
+    r"\b(?:fta_[0-9a-f]{12}_[\w-]{43}|sk-(?=[\w-]*[A-Z\d])[\w-]{20,}|hf_\w{30,}|gh[opsur]_\w{30,}|github_pat_\w{30,}|glpat-[\w-]{20,}"
+    r"|xox[abeoprs]-[\w-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{35})"
+)
 _PSEUDONYM = "pseudonym:"
 _IS_PSEUDONYM = re.compile(rf"{_PSEUDONYM}[0-9a-f]{{32}}")
 _LONGEST_PLAIN_NUMBER = 999_999
@@ -32,11 +38,11 @@ class Redactor:
         self._pseudonyms = pseudonyms
 
     def text(self, text: str) -> str:
-        """Return a text with what has a form masked, writable as UTF-8.
+        """Return a text with what has a form masked, writable as UTF-8; keys and tokens always are.
 
         Masking a masked text again changes nothing where no pattern finds something in a mask.
         """
-        text = text.encode("utf-8", "replace").decode()
+        text = _KEYS.sub("[key]", text.encode("utf-8", "replace").decode())
         for pattern, mask in self._patterns:
             text = pattern.sub(mask, text)
         return redact(text) if self._personal_data else text

@@ -1,6 +1,7 @@
 """error_cases: what went wrong in live traffic, counted by state and cluster, with the error rate and its trend.
 
-It stands beside the chain: no run of the task makes it, and nothing in it is a text of a person.
+It stands beside the chain and feeds it: raw observations take the corrected cases. No run of the task makes it, and
+nothing in it is a text of a person.
 """
 
 from collections import Counter
@@ -11,7 +12,6 @@ from typing import Any
 import dagster as dg
 
 from finetune_assets.lineage import show
-from finetune_assets.lineage.deployed_endpoint import STAGE as ENDPOINT
 from finetune_assets.lineage.runtime import TaskRun, asset_key, open_task
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.records.digests import digest_of, short
@@ -28,7 +28,6 @@ def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=asset_key(spec.name, STAGE),
-        deps=[asset_key(spec.name, ENDPOINT)],
         group_name=spec.name,
         description="Wrong answers of live releases: by state, the error rate with its interval, clusters, the trend.",
         kinds={"sqlite"},
@@ -36,10 +35,12 @@ def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
         code_version=CODE_VERSION,
     )
     def error_cases(context: dg.AssetExecutionContext, platform: Platform, options: RunOptions) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        from finetune_assets.lineage.case_consumption import finish_consumption
         from finetune_assets.lineage.trigger_window import take_detected
 
         task = open_task(context, spec, platform, options)
         context.log.info(f"{take_detected(task)} answers that the detector doubts were reported")
+        finish_consumption(task)
         metadata, digest = describe(task, datetime.now(UTC))
         return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata)
 
@@ -55,6 +56,7 @@ def describe(task: TaskRun, now: datetime) -> tuple[dict[str, Any], str]:
     """
     from finetune_assets.evaluation.report.charts import trend_png
     from finetune_assets.feedback.counting import case_counts, rate_in
+    from finetune_assets.lineage.case_standing import by_version, standings, untaken
     from finetune_assets.lineage.trigger_window import policy_of, predictions_of
 
     counts, store = case_counts(task.database, task.task), predictions_of(task)
@@ -62,6 +64,7 @@ def describe(task: TaskRun, now: datetime) -> tuple[dict[str, Any], str]:
     rate = rate_in(task.database, store, task.task, now - timedelta(hours=hours), now)
     days = trend(task, now)
     clusters = largest_clusters(task)
+    stand = standings(task)
     digest = digest_of([dict(counts.states), counts.open_clusters, counts.corrected_clusters, clusters])
     shown: dict[str, Any] = {
         "digest": short(digest),
@@ -73,6 +76,8 @@ def describe(task: TaskRun, now: datetime) -> tuple[dict[str, Any], str]:
         "window_predictions": rate.predictions,
         "window_errors": rate.errors,
         "by_source": show.counts(counts.sources, name="source"),
+        "taken_by_version": show.table(by_version(stand)),
+        "corrected_not_taken": show.counts(untaken(stand), name="corrected cases"),
         "clusters": show.table(clusters),
         "trend": show.table([row for row in days if row["predictions"]]),
     }

@@ -16,6 +16,7 @@ from finetune_assets.lineage import (
     validated_splits,
     validation_report,
 )
+from finetune_assets.lineage.approval_sensor import build_approval_sensors
 from finetune_assets.lineage.automation import build_job
 from finetune_assets.lineage.base_model import embedded_base_key
 from finetune_assets.lineage.cloud.sensors import build_cloud_sensors
@@ -34,13 +35,12 @@ def build_task_graph(given: TaskSpec) -> dg.Definitions:
     """
     spec = TaskSpec(config=resolve(given, {}, os.environ).config, folder=given.folder)
     shared = [embedded_base_key()] if spec.config.tuning.needs_embedded else []
+    sensors = [*build_cloud_sensors(spec), *build_trigger_sensors(spec), *build_approval_sensors(spec)]
     return dg.Definitions.merge(
         _data_part(spec, shared),
         _model_part(spec, shared),
         dg.Definitions(assets=[error_cases.build_asset(spec), trigger_history.build_asset(spec)]),
-        dg.Definitions(
-            jobs=[build_job(spec, shared)], sensors=[*build_cloud_sensors(spec), *build_trigger_sensors(spec)]
-        ),
+        dg.Definitions(jobs=[build_job(spec, shared)], sensors=sensors),
     )
 
 

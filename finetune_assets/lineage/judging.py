@@ -15,7 +15,7 @@ from finetune_assets.lineage.contenders import Contender, find_baseline, find_ca
 from finetune_assets.lineage.probes import forgetting
 from finetune_assets.lineage.report_files import keep_report
 from finetune_assets.lineage.runtime import TaskRun, adapter_stage
-from finetune_assets.lineage.suites import run_suites, suite_digests
+from finetune_assets.lineage.suites import rules_in_force, run_suites, suite_digests
 from finetune_assets.lineage.validated_splits import STAGE as SPLITS
 from finetune_assets.lineage.variants import Choice, choose
 from finetune_assets.lineage.witnesses import BASELINE, CANDIDATE, Witnesses, hear, witness_files
@@ -84,7 +84,7 @@ def judge_candidate(task: TaskRun, say: Say) -> tuple[Artifact, bool]:
     judgement, witnesses = _judge(room, rows, candidate, baseline, judged, rival, splits)
     sections = witnesses.sections | ({"variants": choice.section} if choice.section else {})
     context = _context(task, splits.digest, candidate, baseline, judged)
-    report = build_report(context, judgement, judged, rival, task.config.evaluation, sections=sections)
+    report = build_report(context, judgement, judged, rival, rules_in_force(task), sections=sections)
     return keep_report(
         room, REPORT, key, report, judgement, rows.test, candidate, baseline, judged=judged, rival=rival
     ), False
@@ -127,7 +127,7 @@ def _judge(
         rows.test,
         judged.answers,
         rival.answers,
-        room.task.config.evaluation,
+        rules_in_force(room.task),
         room.task_type,
         trivial=trivial,
         extras=extras,

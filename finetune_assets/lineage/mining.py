@@ -14,7 +14,8 @@ from finetune_assets.evaluation.leaks import find_leaks
 from finetune_assets.lineage.asking import Say, answers_of
 from finetune_assets.lineage.comparing import find_model, open_asked
 from finetune_assets.lineage.runtime import TaskRun
-from finetune_assets.lineage.suites import SuiteRows, read_suite
+from finetune_assets.lineage.suite_rows import SuiteRows
+from finetune_assets.lineage.suites import read_suite
 from finetune_assets.lineage.validated_splits import STAGE as SPLITS
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.records.example import Example

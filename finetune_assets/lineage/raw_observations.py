@@ -10,7 +10,9 @@ from finetune_assets.datasets.reading.cloud_source import ORIGINS, LocalSource, 
 from finetune_assets.datasets.reading.ingest import ingest, source_identity
 from finetune_assets.datasets.reading.listing import source_path
 from finetune_assets.lineage import show
+from finetune_assets.lineage.case_consumption import finish_consumption
 from finetune_assets.lineage.checks import Check, Evidence, build_checks
+from finetune_assets.lineage.corrected_cases import plan_cases
 from finetune_assets.lineage.runtime import TaskRun, asset_key, materialized, open_task
 from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.records.digests import digest_of
@@ -21,6 +23,7 @@ from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.files import read_json, write_json_atomic
 
 STAGE = "raw_observations"
+CASES = "error_cases"
 CODE_VERSION = "1"
 
 
@@ -29,8 +32,10 @@ def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=asset_key(spec.name, STAGE),
+        deps=[asset_key(spec.name, CASES)],
         group_name=spec.name,
-        description="Source records as found, each with its place; what cannot be read is in quarantine.",
+        description="Source records as found, each with its place, and corrected cases; what cannot be read is in "
+        "quarantine.",
         kinds={"json"},
         owners=spec.config.owners,
         code_version=CODE_VERSION,
@@ -47,7 +52,10 @@ def build_asset(spec: TaskSpec) -> dg.AssetsDefinition:
 
 
 def read_source(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
-    """Read the source, or take over what an equal source gave before."""
+    """Read the source and the corrected cases, or take over what equal ones gave before."""
+    for number, taken in finish_consumption(task):
+        say(f"version {number} had not finished taking its corrected cases: {taken.cases} taken")
+    plan = plan_cases(task)
     local = local_source(task)
     source = local.config
     aliases = task.task_type().aliases
@@ -55,6 +63,7 @@ def read_source(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
         "code": CODE_VERSION,
         "source": source_identity(source, task.folder),
         "aliases": {name: list(names) for name, names in aliases.items()},
+        **plan.identity(),
     }
     key = digest_of(identity)[:20]
     known = task.artifacts.find(STAGE, key)
@@ -66,6 +75,7 @@ def read_source(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
             task.folder,
             aliases,
             staging.path,
+            further=plan.rows(),
             on_progress=lambda rows: say(f"{rows} rows read"),
         )
         # The manifest says which bytes the records are from; rows of other bytes must not stand under it.
@@ -76,7 +86,8 @@ def read_source(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
                 expected="files that stay as they are for the time of the run",
                 mend="run again once whoever writes them is done",
             )
-        write_json_atomic(staging.path / "summary.json", summary.to_json())
+        write_json_atomic(staging.path / "summary.json", {**summary.to_json(), **plan.counts()})
+        plan.write(staging.path)
         if local.objects:
             write_json_atomic(staging.path / ORIGINS, local.origins())
         outside = [ORIGINS] if local.objects else []
@@ -112,10 +123,28 @@ def describe(artifact: Artifact) -> dict[str, Any]:
             if origins
             else {}
         ),
+        **_cases_shown(summary),
         "noticed": show.counts(summary["notes"], name="what"),
         "records": dg.MetadataValue.path(str(artifact.file("records.jsonl"))),
         "quarantine": dg.MetadataValue.path(str(artifact.file("quarantine.jsonl"))),
     }
+
+
+def _cases_shown(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return how many rows came from feedback; nothing for a task without corrected cases."""
+    found = summary.get("feedback")
+    if not found:
+        return {}
+    return {
+        "corrected_cases": show.counts(
+            {name: found[name] for name in ("accepted", "quarantined", "regression")}, name="corrected cases"
+        )
+    }
+
+
+def _of_source(summary: dict[str, Any], name: str) -> int:
+    """Return a count without what came from feedback, whose faults are not the source's."""
+    return int(summary[name]) - int(summary.get("feedback", {}).get(name, 0))
 
 
 def _file_row(item: dict[str, Any]) -> dict[str, Any]:
@@ -141,12 +170,12 @@ def _files_usable(task: TaskRun, artifact: Artifact) -> Evidence:
 def _quarantine_share(task: TaskRun, artifact: Artifact) -> Evidence:
     summary = summary_of(artifact)
     limit = task.config.dataset.source.max_quarantine_share
-    share = summary["quarantined"] / summary["read"] if summary["read"] else 1.0
+    quarantined, read = _of_source(summary, "quarantined"), _of_source(summary, "read")
+    share = quarantined / read if read else 1.0
     rows = [{"reason": reason, "rows": count} for reason, count in sorted(summary["reasons"].items())]
     return Evidence(
         passed=share <= limit,
-        summary=f"{summary['quarantined']} of {summary['read']} rows cannot be read "
-        f"({share:.1%}; at most {limit:.0%} allowed)",
+        summary=f"{quarantined} of {read} rows cannot be read ({share:.1%}; at most {limit:.0%} allowed)",
         numbers={"quarantined_share": share},
         rows=rows,
     )
@@ -157,10 +186,18 @@ def _counts_conserved(task: TaskRun, artifact: Artifact) -> Evidence:
     accepted = _lines(artifact.file("records.jsonl"))
     quarantined = _lines(artifact.file("quarantine.jsonl"))
     passed = accepted + quarantined == summary["read"] and accepted == summary["accepted"]
+    cases, told = summary.get("feedback"), ""
+    if cases:
+        told = (
+            f"; {cases['accepted']} accepted and {cases['quarantined']} quarantined of them are corrected cases, "
+            f"{cases['regression']} further ones are regression samples"
+        )
+    numbers = {"read": summary["read"], "accepted": accepted, "quarantined": quarantined}
+    numbers |= {f"feedback_{name}": cases[name] for name in ("accepted", "quarantined", "regression")} if cases else {}
     return Evidence(
         passed=passed,
-        summary=f"{summary['read']} read = {accepted} accepted + {quarantined} quarantined",
-        numbers={"read": summary["read"], "accepted": accepted, "quarantined": quarantined},
+        summary=f"{summary['read']} read = {accepted} accepted + {quarantined} quarantined{told}",
+        numbers=numbers,
     )
 
 

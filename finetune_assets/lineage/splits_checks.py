@@ -128,7 +128,9 @@ def _counts(task: TaskRun, artifact: Artifact) -> Evidence:
 
 def _quarantine(task: TaskRun, artifact: Artifact) -> Evidence:
     raw, summary = raw_summary_of(task.result(RAW)), summary_of(artifact)
-    reasons = Counter(raw["reasons"]) + Counter(summary["reasons"])
+    # What people said of live answers is no fault of the source.
+    reasons = Counter(raw["reasons"]) - Counter(raw.get("feedback", {}).get("reasons", {}))
+    reasons += Counter(summary["reasons"])
     # Where one record gives several examples, each of them may be rejected by itself.
     made = raw["read"] + summary["expanded"]
     share = quarantine_share(made, reasons)

@@ -109,8 +109,8 @@ def next_cost(task: TaskRun) -> float | None:
     variants = task.config.tuning.by_variant()
     if not any(config.is_cloud for config in variants.values()):
         return 0.0
+    from finetune_assets.lineage.cloud.doctor import looked_at
     from finetune_assets.lineage.cloud.dry_run import submissions
-    from finetune_assets.lineage.doctor import looked_at
 
     total = 0.0
     for submission in submissions(looked_at(task)):

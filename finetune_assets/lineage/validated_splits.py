@@ -15,6 +15,7 @@ from finetune_assets.datasets.split_files import NEAR_DUPLICATES
 from finetune_assets.datasets.splitting.certificate import certificate_table
 from finetune_assets.evaluation.report.charts import label_bars_png
 from finetune_assets.lineage import show
+from finetune_assets.lineage.case_consumption import finish_consumption
 from finetune_assets.lineage.dataset_manifest import TASK_TYPE_FILE, made_from
 from finetune_assets.lineage.distributions import distribution_tables
 from finetune_assets.lineage.raw_observations import STAGE as RAW
@@ -68,6 +69,7 @@ def split_examples(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
         if own and own.inputs_key == inputs_key:
             known = task.artifacts.find(STAGE, own.artifact_key)
             if known:
+                _take_cases(task, say)
                 return known, True
         # An experiment starts from the main head's assignments, so that it cannot train on main's test rows.
         head = own or (None if task.namespace == MAIN else current_head(task.database, task.task, MAIN))
@@ -82,7 +84,14 @@ def split_examples(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
             artifact_key=artifact.key,
             digest=artifact.digest,
         )
+        _take_cases(task, say)
         return artifact, False
+
+
+def _take_cases(task: TaskRun, say: Any) -> None:
+    """Let the head take its corrected cases; a killed run's work is finished by the next one."""
+    for number, taken in finish_consumption(task):
+        say(f"version {number} took {taken.cases} corrected cases; {len(taken.left)} stay as they are")
 
 
 def _assignments(task: TaskRun, artifact_key: str) -> Path:

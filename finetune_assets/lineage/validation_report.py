@@ -19,6 +19,7 @@ from finetune_assets.lineage.task_config import TaskSpec
 from finetune_assets.lineage.tuned_adapter import STAGE as ADAPTER
 from finetune_assets.lineage.validated_splits import STAGE as SPLITS
 from finetune_assets.releases.registry import Registry
+from finetune_assets.releases.review import kept_policy
 from finetune_assets.releases.states import ReleaseState
 from finetune_assets.resources.platform import Platform, RunOptions
 from finetune_assets.storage.artifacts import Artifact
@@ -80,6 +81,7 @@ def _register(task: TaskRun, artifact: Artifact) -> None:
         baseline=manifest["baseline"],
         verdict=manifest["verdict"],
         run_id=task.run_id,
+        policy=kept_policy(task.config.release, manifest.get("rules", "")),
     )
     if task.is_experiment:
         return

@@ -14,8 +14,10 @@ import orjson
 from finetune_assets.records.digests import digest_of
 
 Role = Literal["system", "user", "assistant"]
-Origin = Literal["observed", "synthetic", "augmented"]
+Origin = Literal["observed", "synthetic", "augmented", "feedback"]
 SPLITS = ("train", "validation", "test")
+FEEDBACK_FILE = "feedback:case/"
+"""How the name of the file begins that a corrected case states as its source; its number follows."""
 
 
 class Message(TypedDict):
@@ -106,7 +108,8 @@ class Example:
         attachments: photos and other files.
         source: where the record was found.
         origin: `observed` for a record as found; `synthetic` for one that a program or a model wrote, `augmented` for a
-            rewording of a training row. Neither of the two may stand in validation or test.
+            rewording of a training row, `feedback` for a live answer that a person corrected. None of the three may
+            stand in validation or test.
         facts: what the judge and the reader know besides the answer (language, expected keywords, the untuned
             transcript); JSON, no part of the prompt or the example's id.
     """

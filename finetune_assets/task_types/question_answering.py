@@ -35,7 +35,13 @@ from finetune_assets.task_types.question_parts import (
     live_exchange,
     rejection_of,
 )
-from finetune_assets.task_types.question_records import ALIASES, Exchange, exchanges_of, split_system
+from finetune_assets.task_types.question_records import (
+    ALIASES,
+    LAST_ANSWER_ONLY,
+    Exchange,
+    exchanges_of,
+    split_system,
+)
 
 SCHEMA = "question_answering/1"
 LEVELS = ("topic",)
@@ -182,6 +188,8 @@ class QuestionAnsweringTask:
         found = exchanges_of(fields)
         if isinstance(found, FieldFault):
             return [rejection_of(record, fields, record_id, found)]
+        if record.fields.get(LAST_ANSWER_ONLY) is True:
+            found = found[-1:]
         cleaned = [self._cleaned(exchange) for exchange in found]
         for exchange, _ in cleaned:
             if fault := fault_of(exchange):

@@ -38,6 +38,9 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 }
 """Canonical field → the names it goes by, best first."""
 
+LAST_ANSWER_ONLY = "last_answer_only"
+"""A conversation that holds this field as true gives its last answer alone; the earlier ones are history."""
+
 ROLES: Mapping[str, Role] = {
     "system": "system",
     "developer": "system",

@@ -30,7 +30,7 @@ from finetune_assets.task_types.routing_calls import Calls
 from finetune_assets.task_types.routing_forms import QUERY, TOOLS, Form, Unusable
 from finetune_assets.task_types.routing_marks import MARKERS, mark_routes
 from finetune_assets.task_types.routing_route import OneRoute
-from finetune_assets.task_types.routing_traces import Traces
+from finetune_assets.task_types.routing_traces import COMPLETION_ONLY, Traces
 from finetune_assets.task_types.shapes import Shape
 
 NAME = "routing"
@@ -155,6 +155,12 @@ class RoutingTask:
             return Calls(self.tools)
         return OneRoute(self.tools, self.config.no_route)
 
+    def _form_of(self, record: RawRecord) -> Form:
+        """Return how a record is read: a corrected plan has none of the fields that only a source's traces have."""
+        if isinstance(self.form, Traces) and record.fields.get(COMPLETION_ONLY) is True:
+            return Traces(self.tools, self.config.rules.model_copy(update={"level": "completion"}))
+        return self.form
+
     @property
     def label_levels(self) -> tuple[str, ...]:
         """One level: the difficulty of a trace, the kind of a call, the route."""
@@ -235,7 +241,7 @@ class RoutingTask:
         messages = self.prompt.messages(asked)
         if isinstance(messages, FieldFault):
             return reject.for_field(messages)
-        reading = self.form.read(fields, asked)
+        reading = self._form_of(record).read(fields, asked)
         if isinstance(reading, Unusable):
             return reject.for_field(reading.fault, reading.mend)
         return Example(

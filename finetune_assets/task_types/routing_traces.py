@@ -17,6 +17,9 @@ from finetune_assets.task_types.prompts import FieldFault
 from finetune_assets.task_types.routing_answers import compact_json
 from finetune_assets.task_types.routing_forms import ID_NAMES, QUERY, Reading, Unusable, field_fault
 
+COMPLETION_ONLY = "completion_rules_only"
+"""A record that holds this field as true keeps the rules of a completion alone: it is a plan and nothing beside it."""
+
 _LONG_ROUTE = 4
 _ALIASES = {name: (name,) for name in TRACE_FIELDS} | {"id": ID_NAMES, QUERY: (QUERY, "userQuery", "query")}
 

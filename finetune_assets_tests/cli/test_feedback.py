@@ -15,7 +15,7 @@ from finetune_assets_tests.cli.conftest import Finetune
 
 TASK = "tools"
 LINES: list[Any] = [
-    {"verdict": "wrong", "input": "the oven hums", "answer": "garden", "correction": "kitchen", "rater": "rita"},
+    {"verdict": "wrong", "input": "the oven hums", "answer": "garden", "correction": "kettle", "rater": "rita"},
     {"verdict": "wrong", "input": "the hose leaks", "answer": "kitchen", "comment": "rita says no", "rater": "rita"},
     {"verdict": "perhaps", "input": "a spade"},
     {"verdict": "wrong", "input": "a rake", "wrong_key": 1},
@@ -46,11 +46,11 @@ def test_cases_are_listed_corrected_and_dismissed(finetune: Finetune, tools: Pat
     first, second = imported(finetune, tmp_path)["cases"]
     cases = finetune("feedback", "list", TASK, "--json").json()
     assert [(case["case"], case["state"], case["correction"]) for case in cases] == [
-        (first, "corrected", "kitchen"),
+        (first, "corrected", "kettle"),
         (second, "new", None),
     ]
     assert "the hose leaks" in finetune("feedback", "list", TASK).out
-    assert f"case {second} is corrected" in finetune("feedback", "correct", str(second), "garden").out
+    assert f"case {second} is corrected" in finetune("feedback", "correct", str(second), "spade").out
     assert finetune("feedback", "list", TASK, "--state", "new", "--json").json() == []
     assert finetune("feedback", "dismiss", str(first), "--reason", "not_an_error").code == 0
     states = {case["case"]: case["state"] for case in finetune("feedback", "list", TASK, "--json").json()}
@@ -58,6 +58,7 @@ def test_cases_are_listed_corrected_and_dismissed(finetune: Finetune, tools: Pat
     for command, said in (
         (("correct", "999", "x"), "no such case"),
         (("correct", str(second), "  "), "blank"),
+        (("correct", str(second), "no label"), "the correction cannot be read"),
         (("dismiss", str(second), "--reason", "tired"), "reason is unknown"),
         (("dismiss", str(second), "--reason", "forgotten"), "reason is unknown"),
         (("list", TASK, "--state", "open"), "state is unknown"),

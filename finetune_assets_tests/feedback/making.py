@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from finetune_assets.feedback.cases import CaseBook
@@ -49,16 +47,3 @@ def doubted(number: int, **more: Any) -> Prediction:
 
 def book(db: Database, config: FeedbackConfig = CONFIG) -> CaseBook:
     return CaseBook(db, config, NAMES)
-
-
-def template(folder: Path) -> Path:
-    """Return an empty database file that trials copy, for making one takes a second."""
-    path = folder / "template.db"
-    Database.open(f"sqlite:///{path}").close()
-    return path
-
-
-def copied(template_path: Path, folder: Path) -> str:
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(template_path, folder / "finetune.db")
-    return f"sqlite:///{folder / 'finetune.db'}"

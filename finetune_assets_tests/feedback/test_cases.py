@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +24,8 @@ from finetune_assets.feedback.windows import read_window
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.feedback_models import CaseCorrectionRow, CaseEventRow
-from finetune_assets_tests.feedback.making import START, book, copied, doubted, note, prediction, template
+from finetune_assets_tests.feedback.making import START, book, doubted, note, prediction
+from finetune_assets_tests.storage.databases import DATABASES, fresh_url
 
 DAY = timedelta(days=1)
 
@@ -196,18 +198,19 @@ ACTIONS = st.lists(
 )
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return template(tmp_path_factory.mktemp("laws"))
-
-
 @settings(max_examples=500 if "FINETUNE_SOAK" in os.environ else 10)
 @given(actions=ACTIONS)
-def test_every_case_is_in_one_state_and_sums_are_conserved(empty: Path, actions: list[tuple[str, int, int]]) -> None:
-    folder = empty.parent / "law"
-    for path in folder.glob("*"):
-        path.unlink()
-    db = Database(copied(empty, folder))
+@pytest.mark.parametrize("kind", DATABASES)
+def test_every_case_is_in_one_state_and_sums_are_conserved(kind: str, actions: list[tuple[str, int, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder, fresh_url(kind, Path(folder)) as url:
+        db = Database(url)
+        try:
+            require_conserved_sums(db, actions)
+        finally:
+            db.close()
+
+
+def require_conserved_sums(db: Database, actions: list[tuple[str, int, int]]) -> None:
     shelf = book(db)
     corrected: list[tuple[int, str]] = []
     for step, (action, number, jump) in enumerate(actions):

@@ -89,7 +89,7 @@ def records(seed: int) -> list[Prediction]:
 
 
 def opened(folder: Path, fate: Fate) -> Database:
-    db = Database(f"sqlite:///{folder / 'finetune.db'}")
+    db = Database((folder / "database").read_text())
     dialect: Any = db.engine.dialect
     dialect.do_commit = fate.around(dialect.do_commit, "commit")
     dialect.do_execute = fate.around(dialect.do_execute, "statement")

@@ -26,7 +26,9 @@ DEFINITIONS: Mapping[str, str] = {
 _INCOMPLETE = frozenset({"missing_field", "missing_photo", "blank_turn", "unanswered", "empty_transcript"})
 _INCONSISTENT = frozenset({"label_conflict", "duplicate_id", "invalid_label", "wrong_description", "turn_order"})
 # Where a row stands among the splits says nothing about its quality.
-_OF_THE_SPLIT = frozenset({"would_tie_splits", "tied_across_splits", "synthetic_tied_to_evaluation"})
+_OF_THE_SPLIT = frozenset(
+    {"would_tie_splits", "tied_across_splits", "synthetic_tied_to_evaluation", "feedback_tied_to_evaluation"}
+)
 
 
 def measure_scores(

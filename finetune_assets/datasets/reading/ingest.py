@@ -10,7 +10,7 @@ rows are therefore data; they appear in no log, metadata or quarantine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from finetune_assets.datasets.reading.listing import SourceFile, SourceListing, 
 from finetune_assets.datasets.reading.readers import read_file
 from finetune_assets.records.digests import digest_of_file
 from finetune_assets.records.errors import FinetuneError
-from finetune_assets.records.example import Rejection, SourceRef
+from finetune_assets.records.example import RawRecord, Rejection, SourceRef
 from finetune_assets.storage.files import explain_full_disk
 
 # Part of the input key: raise it when the same file would be read differently.
@@ -121,6 +121,7 @@ def ingest(
     aliases: Aliases,
     out: Path,
     *,
+    further: Iterable[RawRecord | Rejection] = (),
     on_progress: Callable[[int], None] | None = None,
 ) -> IngestSummary:
     """Read the source and write `records.jsonl`, `quarantine.jsonl` and `quarantine.parquet`.
@@ -130,6 +131,7 @@ def ingest(
         folder: the task's folder, where a relative path starts.
         aliases: the task type's field names, canonical name to names in the source; `config.aliases` comes over them.
         out: an existing, empty folder.
+        further: records that come after those of the source, and rows that cannot be read; both are counted.
         on_progress: called with the rows read so far, every 10,000 rows and at the end.
 
     Returns:
@@ -162,7 +164,15 @@ def ingest(
                 quarantine.add(_rejection(row, reader.name, fault))
             if on_progress and read % _PROGRESS_ROWS == 0:
                 on_progress(read)
-    if not read:
+        found = read
+        for item in further:
+            read += 1
+            if isinstance(item, Rejection):
+                quarantine.add(item)
+            else:
+                accepted += 1
+                records.write(_encoded(item.to_json()))
+    if not found:
         raise FinetuneError(
             "source holds no record",
             where=str(listing.root),
@@ -242,7 +252,10 @@ def _size(file: SourceFile) -> int:
 def _record_line(row: FoundRow, file: str, names: CanonicalNames) -> bytes:
     """Return the line of `records.jsonl`, in the form of `RawRecord.to_json`."""
     source = {"file": file, "line": row.line, "row": row.row, "offset": row.offset}
-    record = {"fields": names.fields(row.fields), "source": source}
+    return _encoded({"fields": names.fields(row.fields), "source": source})
+
+
+def _encoded(record: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError:

@@ -25,10 +25,12 @@ class Version:
     Attributes:
         head: its number, digest and keys.
         artifact: its files; None when they were removed.
+        tombstone: why they were removed for good; None where they were not.
     """
 
     head: Head
     artifact: Artifact | None
+    tombstone: dict[str, Any] | None = None
 
     @property
     def made_from(self) -> dict[str, Any]:
@@ -48,6 +50,14 @@ class Version:
         Raises:
             FinetuneError: when they were removed.
         """
+        if self.artifact is None and self.tombstone is not None:
+            raise FinetuneError(
+                "the version was purged",
+                where=f"{self.head.task} version {self.head.number}",
+                found=f"{self.tombstone.get('reason')}, {self.tombstone.get('at')}",
+                expected="a version that holds nothing of somebody who is forgotten",
+                mend=f"take a later one, see `finetune data versions {self.head.task}`",
+            )
         if self.artifact is None:
             raise FinetuneError(
                 "the version's files are gone",
@@ -99,7 +109,11 @@ class Catalogue:
     def versions(self) -> list[Version]:
         """Return every version, oldest first."""
         return [
-            Version(head, self.artifacts.find(SPLITS_KIND, head.artifact_key))
+            Version(
+                head,
+                self.artifacts.find(SPLITS_KIND, head.artifact_key),
+                self.artifacts.tombstone(SPLITS_KIND, head.artifact_key),
+            )
             for head in version_history(self.database, self.task, self.namespace)
         ]
 
