@@ -239,7 +239,6 @@ class CaseBook:
             follows_id=None,
             reported_at=at,
             updated_at=at,
-            aside_correction_id=None,
         )
         open_case(session, row, source=report.source, by=self._who(report.by), at=at)
         self._keep_texts(session, row, report, fields)
@@ -269,7 +268,6 @@ class CaseBook:
             follows_id=row.id,
             reported_at=at,
             updated_at=at,
-            aside_correction_id=None,
         )
         open_case(session, made, source=f"after case {row.id}", by="", at=at)
         query = select(FeedbackTextRow).where(

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, exists, func, or_, select
 
 from finetune_assets.evaluation.statistics.exact import wilson_interval
 from finetune_assets.feedback.prediction_store import PredictionStore
 from finetune_assets.storage.database import Database
-from finetune_assets.storage.feedback_models import CASE_STATES, CaseEventRow, ErrorCaseRow
+from finetune_assets.storage.feedback_models import CASE_STATES, CaseAsideRow, CaseEventRow, ErrorCaseRow
 
 ONE_SIDED_95 = 0.90
 """Confidence of the two-sided interval whose lower bound holds with 95 %."""
@@ -65,7 +65,7 @@ class ErrorRate:
 
 _CAN_TEACH = and_(
     ErrorCaseRow.state == "corrected",
-    ErrorCaseRow.correction_id.is_distinct_from(ErrorCaseRow.aside_correction_id),
+    ~exists().where(CaseAsideRow.case_id == ErrorCaseRow.id, CaseAsideRow.correction_id == ErrorCaseRow.correction_id),
 )
 
 

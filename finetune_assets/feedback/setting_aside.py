@@ -7,15 +7,12 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from finetune_assets.feedback.case_moves import move
 from finetune_assets.storage.clock import utc_now
 from finetune_assets.storage.database import Database
-from finetune_assets.storage.feedback_models import ErrorCaseRow
+from finetune_assets.storage.feedback_models import CaseAsideRow, ErrorCaseRow
 
 STEP_CASES = 499
-"""Cases of one transaction: each has its row and an event written."""
-
-BY = "dataset"
+"""Cases of one transaction, one row each."""
 
 
 def set_aside(db: Database, task: str, reasons: Mapping[int, tuple[int, str]], *, at: datetime | None = None) -> int:
@@ -34,16 +31,18 @@ def set_aside(db: Database, task: str, reasons: Mapping[int, tuple[int, str]], *
     """
     now, noted, numbers = at or utc_now(), 0, sorted(reasons)
     for start in range(0, len(numbers), STEP_CASES):
-        query = select(ErrorCaseRow).where(
-            ErrorCaseRow.task == task,
-            ErrorCaseRow.state == "corrected",
-            ErrorCaseRow.id.in_(numbers[start : start + STEP_CASES]),
+        step = numbers[start : start + STEP_CASES]
+        cases = select(ErrorCaseRow).where(
+            ErrorCaseRow.task == task, ErrorCaseRow.state == "corrected", ErrorCaseRow.id.in_(step)
         )
         with db.session() as session:
-            for row in session.scalars(query.order_by(ErrorCaseRow.id).with_for_update()).all():
+            known = {
+                (row.case_id, row.correction_id)
+                for row in session.scalars(select(CaseAsideRow).where(CaseAsideRow.case_id.in_(step)))
+            }
+            for row in session.scalars(cases.order_by(ErrorCaseRow.id).with_for_update()).all():
                 correction, reason = reasons[row.id]
-                if row.correction_id == correction and row.aside_correction_id != correction:
-                    row.aside_correction_id = correction
-                    move(session, row, "corrected", source=BY, by=BY, at=now, detail=f"set aside: {reason}")
+                if row.correction_id == correction and (row.id, correction) not in known:
+                    session.add(CaseAsideRow(case_id=row.id, correction_id=correction, reason=reason, at=now))
                     noted += 1
     return noted

@@ -61,10 +61,7 @@ class ClusterBandRow(Base):
 
 
 class ErrorCaseRow(Base):
-    """An answer that a person, a rule or a check said is wrong, and where it stands.
-
-    `aside_correction_id` is the correction that no dataset version can take; another one counts anew.
-    """
+    """An answer that a person, a rule or a check said is wrong, and where it stands."""
 
     __tablename__ = "error_cases"
     __table_args__ = (
@@ -99,7 +96,6 @@ class ErrorCaseRow(Base):
     follows_id: Mapped[int | None]
     reported_at: Mapped[datetime]
     updated_at: Mapped[datetime]
-    aside_correction_id: Mapped[int | None]
 
 
 class CaseEventRow(Base):
@@ -138,6 +134,19 @@ class CaseCorrectionRow(Base):
     content_digest: Mapped[str]
     method: Mapped[str]
     rater: Mapped[str]
+    at: Mapped[datetime]
+
+
+class CaseAsideRow(Base):
+    """A correction that no dataset version can take, and why; append-only. Another correction counts anew."""
+
+    __tablename__ = "case_asides"
+    __table_args__ = (UniqueConstraint("case_id", "correction_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("error_cases.id"))
+    correction_id: Mapped[int]
+    reason: Mapped[str]
     at: Mapped[datetime]
 
 

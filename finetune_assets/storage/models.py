@@ -27,6 +27,7 @@ APPEND_ONLY = (
     "budget_ledger",
     "case_events",
     "case_corrections",
+    "case_asides",
     "case_sides",
     "feedback",
     "forget_log",

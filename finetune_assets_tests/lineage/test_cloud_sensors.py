@@ -75,7 +75,7 @@ def test_only_a_cloud_task_has_them(cloud: CloudTask) -> None:  # noqa: F811
     assert list(found) == [f"{TASK}_job_sweep", f"{TASK}_idle_endpoints"]
     assert [sensor.minimum_interval_seconds for sensor in found.values()] == [300, 3600]
     assert {sensor.default_status for sensor in found.values()} == {dg.DefaultSensorStatus.RUNNING}
-    assert {sensor.name for sensor in build_task_graph(cloud.spec()).sensors or []} == set(found)
+    assert {sensor.name for sensor in build_task_graph(cloud.spec()).sensors or []} == {*found, f"{TASK}_approvals"}
     cloud.change("tuning", backend="local", base_model="embedded", managed=None)
     assert sensors(cloud) == {}
 

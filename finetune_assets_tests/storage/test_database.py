@@ -213,6 +213,7 @@ ROWS = {
     "case_events": "(case_id, from_state, to_state, source, detail, by, at) "
     "VALUES (1, '', 'new', 's', '', 'x', '{at}')",
     "case_corrections": "(case_id, content_digest, method, rater, at) VALUES (1, 'd', 'manual', 'x', '{at}')",
+    "case_asides": "(case_id, correction_id, reason, at) VALUES (1, 1, 'x', '{at}')",
     "case_sides": "(task, group_key, side, at) VALUES ('t', 'g', 'train', '{at}')",
     "feedback": "(task, content_digest, request_id, verdict, rater, origin, at) "
     "VALUES ('t', 'd', 'q', 'wrong', 'x', 'api', '{at}')",
@@ -288,7 +289,7 @@ def test_evidence_is_append_only(db: Database, table: str, change: str) -> None:
         if table == "tuning_events":  # which speaks of a job
             session.add(intent_row("key"))
             session.flush()
-        if table in ("case_events", "case_corrections"):  # which speak of a case
+        if table in ("case_events", "case_corrections", "case_asides"):  # which speak of a case
             for statement in CASE:
                 session.execute(text(statement))
         session.execute(text(f"INSERT INTO {table} " + ROWS[table].format(at="2026-01-01 00:00:00")))
