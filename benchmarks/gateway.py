@@ -76,7 +76,7 @@ def serve(home: Path | None, port_file: Path) -> None:
     app = create_app(Source(), settings, home=None if home is None else Home(home).ensure())
     listener = bind("127.0.0.1", 0)
     port_file.write_text(str(listener.getsockname()[1]))
-    uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run(sockets=[listener])
+    uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False)).run(sockets=[listener])
 
 
 @dataclass

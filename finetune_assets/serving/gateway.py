@@ -30,7 +30,7 @@ from finetune_assets.serving.approval_door import add_approvals
 from finetune_assets.serving.batching import MicroBatcher
 from finetune_assets.serving.body_limit import BodyLimit
 from finetune_assets.serving.config import GatewaySettings
-from finetune_assets.serving.doors import everybody, needs
+from finetune_assets.serving.doors import caller_of, everybody, needs
 from finetune_assets.serving.doors.callers import is_loopback
 from finetune_assets.serving.doors.description import describe
 from finetune_assets.serving.doors.keyring import KeyRing
@@ -41,6 +41,7 @@ from finetune_assets.serving.doors.roles import GuardedRoute
 from finetune_assets.serving.feedback_door import add_feedback
 from finetune_assets.serving.live import LiveReleases
 from finetune_assets.serving.metrics import GatewayMetrics
+from finetune_assets.serving.one_body import OneBodyRoute
 from finetune_assets.serving.openai import ChatRequest, completion_body, completion_events, model_entry
 from finetune_assets.serving.problems import ApiProblem, line_without_mend, told_of
 from finetune_assets.serving.release import ReleaseSource, ServedRelease
@@ -212,8 +213,13 @@ def _add_layers(app: FastAPI, gateway: Gateway, settings: GatewaySettings) -> No
 
 def _add_questions(app: FastAPI, gateway: Gateway) -> None:
     answering = gateway.answering
+    add_question = partial(
+        app.router.add_api_route,
+        methods=["POST"],
+        dependencies=[Depends(needs("predict"))],
+        route_class_override=OneBodyRoute,
+    )
 
-    @app.post("/v1/tasks/{task}/predict", dependencies=[Depends(needs("predict"))])
     async def predict(task: str, body: PredictRequest, request: Request) -> PredictResponse:
         release = answering.release(task)
         request.state.task = task
@@ -229,12 +235,6 @@ def _add_questions(app: FastAPI, gateway: Gateway) -> None:
         await gateway.record(answer, request.state.request_id)
         return _prediction(answer, request.state.request_id)
 
-    @app.post(
-        "/v1/chat/completions",
-        response_model=None,
-        dependencies=[Depends(needs("predict"))],
-        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
-    )
     async def chat(body: ChatRequest, request: Request) -> Response:
         release = answering.release(body.model)
         request.state.task = body.model
@@ -246,6 +246,14 @@ def _add_questions(app: FastAPI, gateway: Gateway) -> None:
         include_usage = body.stream_options is not None and body.stream_options.include_usage
         events = completion_events(answer, request_id, include_usage=include_usage)
         return RecordedStream(request, events, partial(gateway.record, answer, request_id))
+
+    add_question("/v1/tasks/{task}/predict", predict)
+    add_question(
+        "/v1/chat/completions",
+        chat,
+        response_model=None,
+        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    )
 
     @app.get("/v1/models", dependencies=[Depends(needs("predict"))])
     async def models() -> dict[str, Any]:
@@ -260,8 +268,10 @@ def _add_state(app: FastAPI, gateway: Gateway) -> None:
         return JSONResponse(body, 500 if dead else 200)
 
     @app.get("/readyz", dependencies=[Depends(everybody)], responses={503: {"description": "Nothing answers yet."}})
-    async def readyz() -> JSONResponse:
-        return JSONResponse(gateway.live.describe(), 200 if gateway.live.ready else 503)
+    async def readyz(request: Request) -> JSONResponse:
+        # Strangers are told no names of tasks, and no errors, which name files and servers.
+        told = gateway.live.describe() if caller_of(request).roles else {"ready": gateway.live.ready}
+        return JSONResponse(told, 200 if gateway.live.ready else 503)
 
     @app.get("/metrics", response_class=PlainTextResponse, dependencies=[Depends(needs("admin", or_loopback=True))])
     async def metrics() -> Response:

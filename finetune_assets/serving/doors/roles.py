@@ -88,7 +88,7 @@ class GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return FastAPI's handler behind the door."""
-        handle = super().get_route_handler()
+        handle = self.get_body_handler()
         need = need_of(self)
 
         async def guarded(request: Request) -> Response:
@@ -98,6 +98,10 @@ class GuardedRoute(APIRoute):
             return await handle(request)
 
         return guarded
+
+    def get_body_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what stands behind the door: FastAPI's own handler."""
+        return super().get_route_handler()
 
 
 def _dependencies(dependant: Dependant) -> Iterator[Callable[..., Any]]:
