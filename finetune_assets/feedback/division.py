@@ -88,10 +88,12 @@ def known_sides(db: Database, task: str) -> dict[str, Side]:
 def remember(db: Database, task: str, groups: Mapping[str, Side], *, at: datetime | None = None) -> None:
     """Write down the sides that were decided, at most 1,000 in a transaction; what is known already stays.
 
+    They are written in their order: a kill leaves the first of them.
+
     Raises:
         FinetuneError: when another process decided otherwise meanwhile; divide again with `known_sides`.
     """
-    names = sorted(groups)
+    names = list(groups)
     for start in range(0, len(names), _STEP_ROWS):
         step = names[start : start + _STEP_ROWS]
         with db.session() as session:

@@ -102,7 +102,7 @@ def read_corrected(cases: Iterable[ErrorCase], task_type: TaskType) -> CaseRecor
 
     Of equal inputs with different corrections the newest counts: a consumed case that was corrected again is followed
     by another case, and both must not be taught. A consumed case that is replaced, or whose texts were forgotten, is
-    in none of the three: there is nothing left to do about it.
+    in none of the three: there is nothing left to do about it. One that the task can no longer read is told.
 
     Args:
         cases: corrected and consumed ones.
@@ -119,7 +119,7 @@ def read_corrected(cases: Iterable[ErrorCase], task_type: TaskType) -> CaseRecor
         found = _read(case, task_type)
         if isinstance(found, CaseRecord):
             records.append(found)
-        elif case.state == "corrected":
+        else:
             aside.append(AsideCase(case, found))
     newest = _newest(records)
     old = [one for one in records if newest[one.case.input_digest].case.correction != one.case.correction]

@@ -25,6 +25,7 @@ from finetune_assets.storage.artifacts import Artifact
 
 _BATCH = 2_000
 _MASKED = ("[e-mail]", "[date]", "[number]")
+_SIDES: tuple[Side, ...] = ("train", "regression")
 _SEEN: Mapping[str, Side] = {"seen:train": "train", "seen:regression": "regression"}
 
 
@@ -52,8 +53,10 @@ def divided(task: TaskRun, task_type: TaskType, records: Sequence[CaseRecord], h
         return _joined(Division((), (), (), {}), fixed, fresh)
     groups = _groups(task, fresh)
     neighbours = _Neighbours(task, task_type, fresh)
-    for other in (one for one in records if one.number in fixed):
-        neighbours.meet(other.examples, fixed[other.number])
+    for side in _SIDES:
+        decided = (row for one in records if fixed.get(one.number) == side for row in one.examples)
+        for batch in _batches(decided):
+            neighbours.meet(batch, side)
     _meet_rows(task, task_type, neighbours, head)
     for number, sides in neighbours.sides.items():
         groups[number] |= {f"seen:{side}" for side in sides}
@@ -68,7 +71,10 @@ def divided(task: TaskRun, task_type: TaskType, records: Sequence[CaseRecord], h
 
 
 def _joined(division: Division, fixed: Mapping[int, Side], fresh: Sequence[CaseRecord]) -> Division:
-    """Return a division with the cases whose side was known, and with each fresh case's own side to be remembered."""
+    """Return a division with the cases whose side was known, and with each fresh case's own side to be remembered.
+
+    Their own sides come last: a case whose own side stands is not looked at again, so all that ties it must stand too.
+    """
     train, regression = set(division.train), set(division.regression)
     own: dict[str, Side] = {_own(one): "train" for one in fresh if one.number in train}
     own |= {_own(one): "regression" for one in fresh if one.number in regression}
@@ -151,7 +157,12 @@ class _Neighbours:
                     self._by_name[name].add(one.number)
         near, texts = task.config.dataset.split.near_duplicates, [self._text(example) for example in self._examples]
         self._masked = any("[" in text for text in texts)
-        self._near = NearKnown([self._compared(text) for text in texts], near) if near.enabled else None
+        # Many cases may ask the same: each text is compared once.
+        places: dict[str, list[int]] = defaultdict(list)
+        for place, text in enumerate(texts):
+            places[self._compared(text)].append(place)
+        self._texts, self._places = list(places), list(places.values())
+        self._near = NearKnown(self._texts, near) if near.enabled else None
 
     def meet(self, rows: Sequence[Example], side: Side) -> None:
         """Note that rows of one side are tied to cases."""
@@ -163,8 +174,9 @@ class _Neighbours:
                     self.sides[number].add(side)
         if self._near is not None:
             texts = [self._compared(self._text(row)) for row in rows]
-            for own, _ in self._near.alike(texts):
-                self.sides[self._owners[own]].add(side)
+            for own in {own for own, _ in self._near.alike(texts)}:
+                for place in self._places[own]:
+                    self.sides[self._owners[place]].add(side)
 
     def remembered(self, assignments: Mapping[bytes, int]) -> None:
         """Note the splits of questions that may be gone by now."""
@@ -177,9 +189,10 @@ class _Neighbours:
         """Return for each case the content keys of its near-duplicates among the cases, which tie them."""
         found: dict[int, set[str]] = defaultdict(set)
         if self._near is not None:
-            texts = [self._compared(self._text(example)) for example in self._examples]
-            for one, other in self._near.alike(texts):
-                found[self._owners[one]].add(_key(self._examples[other]))
+            for one, other in self._near.alike(self._texts):
+                key = _key(self._examples[self._places[other][0]])
+                for place in self._places[one]:
+                    found[self._owners[place]].add(key)
         return found
 
     def _is_hashed(self, name: str) -> bool:

@@ -52,7 +52,7 @@ def report_key(task: TaskRun, candidates: Sequence[Contender], baseline: Contend
             "baseline": baseline.candidate or baseline.base.digest,
             "examples": examples_digest,
             "task": task.task_type().manifest(),
-            "gate": task.config.evaluation.model_dump(mode="json", exclude={"contenders"}),
+            "gate": rules_in_force(task).model_dump(mode="json", exclude={"contenders"}),
             "suites": suite_digests(task),
             "witnesses": witness_files(task.folder, task.config.evaluation),
         }
@@ -84,7 +84,8 @@ def judge_candidate(task: TaskRun, say: Say) -> tuple[Artifact, bool]:
     judgement, witnesses = _judge(room, rows, candidate, baseline, judged, rival, splits)
     sections = witnesses.sections | ({"variants": choice.section} if choice.section else {})
     context = _context(task, splits.digest, candidate, baseline, judged)
-    report = build_report(context, judgement, judged, rival, rules_in_force(task), sections=sections)
+    rules = rules_in_force(task, judgement.extras.suites)
+    report = build_report(context, judgement, judged, rival, rules, sections=sections)
     return keep_report(
         room, REPORT, key, report, judgement, rows.test, candidate, baseline, judged=judged, rival=rival
     ), False
@@ -127,7 +128,7 @@ def _judge(
         rows.test,
         judged.answers,
         rival.answers,
-        rules_in_force(room.task),
+        rules_in_force(room.task, extras.suites),
         room.task_type,
         trivial=trivial,
         extras=extras,

@@ -107,9 +107,7 @@ def purge(task: TaskRun, found: Holdings, *, by: str, at: datetime) -> int:
 
 
 def _forgotten(task: TaskRun) -> set[int]:
-    """Return the cases whose texts are gone: without them no version could hold their rows again."""
-    if task.config.feedback.inputs != "text":
-        return set()
+    """Return the cases whose texts are gone, or never were there: what holds a row of such a case had its texts."""
     return {
         case.case_id
         for case in read_cases(task.database, task.task)

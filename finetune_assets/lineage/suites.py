@@ -1,6 +1,6 @@
 """Regression suites: their records read as the task's own, answered by both models, and proven held out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from finetune_assets.datasets.reading.config import SourceConfig
 from finetune_assets.datasets.reading.ingest import source_identity
@@ -42,10 +42,15 @@ def run_suites(
     return {rule.name: _run(room, rule, suite, candidate, baseline, train) for rule, suite in suites.items()}
 
 
-def rules_in_force(task: TaskRun) -> GateConfig:
-    """Return the rules of judging, with the suite of corrected cases among them where there is one."""
+def rules_in_force(task: TaskRun, asked: Collection[str] = (CORRECTED,)) -> GateConfig:
+    """Return the rules of judging, with the suite of corrected cases among them where there is one.
+
+    Args:
+        task: the task in this run.
+        asked: the suites that were asked, once they were: of all regression samples none may be held out any more.
+    """
     config = task.config.evaluation
-    if _samples(task) is None:
+    if CORRECTED not in asked or _samples(task) is None:
         return config
     return config.model_copy(update={"suites": (*config.suites, _corrected_rule(task))})
 
@@ -74,7 +79,7 @@ def read_suite(room: Room, rule: SuiteConfig) -> SuiteRows:
 
 
 def _corrected(room: Room, train: Sequence[Example]) -> SuiteRows | None:
-    """Return the regression samples that are still held out; None where there are too few of them for a suite.
+    """Return the regression samples that are still held out; None where there are too few for a suite, or none is.
 
     A sample whose question stands in training by now, because the source holds it too, proves nothing any more.
     """
@@ -82,10 +87,16 @@ def _corrected(room: Room, train: Sequence[Example]) -> SuiteRows | None:
     if raw is None:
         return None
     found = suite_rows(room.task, room.task_type, str(raw.file(SAMPLES_FILE)))
-    leaked = find_leaks(found.examples, train, [], {}, FixedWording.of(room.task_type.prompt_manifest()))
+    leaked = _leaked(room, found.examples, train)
     if leaked:
         room.say(f"{len(leaked)} of {len(found.examples)} regression samples stand in training now and are left out")
-    return SuiteRows([row for row in found.examples if row.record_id not in leaked], found.fields, found.rejected)
+    held_out = [row for row in found.examples if row.record_id not in leaked]
+    return SuiteRows(held_out, found.fields, found.rejected) if held_out or found.rejected else None
+
+
+def _leaked(room: Room, examples: Sequence[Example], train: Sequence[Example]) -> dict[str, str]:
+    """Return why rows of a suite are not held out; the template's wording makes no two of them alike."""
+    return find_leaks(examples, train, [], {}, FixedWording.of(room.task_type.prompt_manifest()))
 
 
 def _samples(task: TaskRun) -> Artifact | None:
@@ -127,7 +138,7 @@ def _run(
         ),
         unanswered=sum(not answer.answered for answer in ours),
         baseline_unanswered=sum(not answer.answered for answer in theirs),
-        leaked=tuple(sorted(find_leaks(examples, train, [], {}))),
+        leaked=tuple(sorted(_leaked(room, examples, train))),
         rejected=suite.rejected,
     )
 

@@ -26,7 +26,7 @@ from finetune_assets.records.example import SPLITS
 from finetune_assets.resources.platform import Platform, RunOptions
 from finetune_assets.storage.artifacts import Artifact
 from finetune_assets.storage.files import read_json, write_atomic, write_json_atomic
-from finetune_assets.storage.heads import advance_head, current_head
+from finetune_assets.storage.heads import Head, advance_head, current_head
 from finetune_assets.storage.leases import lease
 from finetune_assets.storage.namespaces import MAIN
 
@@ -72,7 +72,8 @@ def split_examples(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
                 _take_cases(task, say)
                 return known, True
         # An experiment starts from the main head's assignments, so that it cannot train on main's test rows.
-        head = own or (None if task.namespace == MAIN else current_head(task.database, task.task, MAIN))
+        starts = task.namespace != MAIN and (own is None or _is_purged(task, own))
+        head = current_head(task.database, task.task, MAIN) if starts else own
         previous = _assignments(task, head.artifact_key) if head else None
         artifact = _build(task, raw, inputs_key, previous, say)
         advance_head(
@@ -86,6 +87,10 @@ def split_examples(task: TaskRun, say: Any) -> tuple[Artifact, bool]:
         )
         _take_cases(task, say)
         return artifact, False
+
+
+def _is_purged(task: TaskRun, head: Head) -> bool:
+    return task.artifacts.tombstone(STAGE, head.artifact_key) is not None
 
 
 def _take_cases(task: TaskRun, say: Any) -> None:

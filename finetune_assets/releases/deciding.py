@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from finetune_assets.records.digests import digest_of, short
+from finetune_assets.records.errors import FinetuneError
 from finetune_assets.releases.approvals import write_decision
 from finetune_assets.releases.changes import set_state
 from finetune_assets.releases.config import ReleaseConfig
@@ -79,7 +80,8 @@ def decide(
     Raises:
         DecisionError: when the verdict does not bear it, the approver is none, the candidate is not registered, or
             another report has judged it since.
-        FinetuneError: when the policy approves what was rolled back: only a person brings it back.
+        FinetuneError: when the policy approves what was rolled back, which only a person brings back, or what a person
+            rejected; nothing was recorded.
     """
     by_person = approver != POLICY
     review.refuse_unfit(decision, by_person=by_person)
@@ -108,6 +110,8 @@ def decide(
                 pointer_seq=moves[-1].seq if moves else 0,
             )
         standing = _settled(session, row, review, withdrawn, by=approver, note=note, run_id=run_id)
+        if not by_person and standing.rejections:
+            raise _rejected_error(row, standing)
         return Decided(said, repeated, standing, as_release(row))
 
 
@@ -173,6 +177,16 @@ def _row_of(session: Session, review: Review) -> ReleaseRow:
             mend="read the newest report and decide on that",
         )
     return row
+
+
+def _rejected_error(row: ReleaseRow, standing: Tally) -> FinetuneError:
+    return FinetuneError(
+        "a person's rejection outweighs the policy",
+        where=place_of(row),
+        found=standing.sentence,
+        expected="no rejection of this report",
+        mend="set `release: {approval: manual}` in defs.yaml and decide by hand, or tune another candidate",
+    )
 
 
 def _said_last(session: Session, review: Review, approver: str, withdrawn: PointerMove | None) -> Approval | None:

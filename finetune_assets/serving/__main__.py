@@ -86,7 +86,7 @@ def _serve(options: argparse.Namespace, settings: GatewaySettings, listener: soc
     else:
         source = PointerReleases(home, threads=settings.threads)
     if settings.host not in (LOOPBACK, "localhost", "::1"):
-        log.warning("listening on %s: every request needs a key, and keys want TLS in front of it", settings.host)
+        log.warning("listening on %s: requests from elsewhere need a key, and keys want TLS in front", settings.host)
     config = uvicorn.Config(
         # A rehearsal is asked recorded questions; they are nobody's, and must not count as traffic.
         create_app(

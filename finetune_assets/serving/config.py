@@ -19,8 +19,8 @@ class GatewaySettings(BaseModel):
     host: str = Field(
         default=LOOPBACK,
         min_length=1,
-        description="Address to listen on. On anything but loopback every request needs an API key, and the keys want "
-        "a proxy in front that speaks TLS.",
+        description="Address to listen on. On anything but loopback every request from elsewhere needs an API key, and "
+        "the keys want a proxy in front that speaks TLS.",
     )
     port: int = Field(default=0, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     threads: int = Field(default=1, ge=1, le=256, description="CPU threads of the model.")

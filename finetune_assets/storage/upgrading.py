@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, column, event, func, inspect, select, table, true
+from sqlalchemy import Connection, column, event, func, inspect, select, table
 from sqlalchemy.types import String
 
 from finetune_assets.storage import migrations
@@ -25,6 +25,8 @@ from finetune_assets.storage.files import explain_unwritable
 NO_TABLES = "base"
 _READS = ("SELECT", "PRAGMA", "SHOW")
 _EMPTY_VALUES = ("", "0", "{}", "[]", "null")
+_Going = dict[str, list[str]]
+"""Columns that a way back removes, by table; none for a table that it removes whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def change_schema(
         raise StorageError("there is no such revision", found=after, expected=f"one of {', '.join(known)}")
     if before == after:
         return SchemaChange(before, after, (), None, is_tried)
+    going: _Going | None = None
     if known.index(after) < known.index(before):
         if not may_go_back:
             raise StorageError(
@@ -88,10 +91,11 @@ def change_schema(
                 expected=f"{before} or later, not {after}",
                 mend="say --downgrade if that is meant",
             )
-        _refuse_loss(database, before, after)
+        going = _what_goes(database, after)
+        with database.reading() as session:
+            _refuse_loss(session.connection(), database.place, before, after, going)
     backup = None if is_tried or not _is_file(database) else back_up(database, before)
-    is_forward = known.index(after) > known.index(before)
-    statements = _change(database, before, after, is_forward=is_forward, is_kept=not is_tried)
+    statements = _change(database, before, after, going, is_kept=not is_tried)
     return SchemaChange(before, after, statements, backup, is_tried)
 
 
@@ -136,46 +140,54 @@ def _is_file(database: Database) -> bool:
     return database.is_sqlite and Path(database.place).exists()
 
 
-def _change(database: Database, before: str, after: str, *, is_forward: bool, is_kept: bool) -> tuple[str, ...]:
+def _change(database: Database, before: str, after: str, going: _Going | None, *, is_kept: bool) -> tuple[str, ...]:
+    """Go up, or back where `going` says what that removes."""
     with database.changing_schema() as connection:
         found = _revision(connection)
         if found != before:
             raise StorageError(
                 "another process changed the schema meanwhile", where=database.place, found=found, mend="run again"
             )
+        if going is not None:
+            # Only from here on does nobody else write; rows may have come since the first look.
+            _refuse_loss(connection, database.place, before, after, going)
         with _recorded(connection) as statements:
-            (migrations.upgrade if is_forward else migrations.downgrade)(connection, after)
+            (migrations.upgrade if going is None else migrations.downgrade)(connection, after)
         if not is_kept:
             _roll_back(connection)
     return tuple(statements)
 
 
-def _refuse_loss(database: Database, before: str, after: str) -> None:
-    """Try the way back, roll it back, and look whether what it removed held anything."""
+def _what_goes(database: Database, after: str) -> _Going:
+    """Try the way back, roll it back, and return what it removes."""
     with database.changing_schema() as connection:
         earlier = _columns(connection)
         migrations.downgrade(connection, after)
         later = _columns(connection)
         _roll_back(connection)
-    gone = [name for name in earlier if name not in later]
-    narrowed = {
-        name: [one for one in columns if one not in later[name]] for name, columns in earlier.items() if name in later
-    }
+    going: _Going = {}
+    for name, columns in earlier.items():
+        narrowed = [one for one in columns if one not in later.get(name, columns)]
+        if name not in later or narrowed:
+            going[name] = narrowed
+    return going
+
+
+def _refuse_loss(connection: Connection, place: str, before: str, after: str, going: _Going) -> None:
+    """Look whether what a way back removes holds anything."""
     lost: list[str] = []
-    with database.reading() as session:
-        for name in gone:
-            rows = session.scalar(select(func.count()).select_from(table(name)).where(true()))
+    for name, columns in going.items():
+        held = select(func.count()).select_from(table(name))
+        if not columns:
+            rows = connection.scalar(held)
             lost += [f"{rows} rows of {name}"] if rows else []
-        for name, columns in narrowed.items():
-            for one in columns:
-                held = column(one).cast(String)
-                query = select(func.count()).select_from(table(name)).where(held.not_in(_EMPTY_VALUES))
-                rows = session.scalar(query)
-                lost += [f"{rows} values of {name}.{one}"] if rows else []
+        for one in columns:
+            values = connection.scalar(held.where(column(one).cast(String).not_in(_EMPTY_VALUES)))
+            lost += [f"{values} values of {name}.{one}"] if values else []
     if lost:
         raise StorageError(
             f"going back from {before} to {after} would lose what is there",
-            where=database.place,
+            where=place,
             found=", ".join(lost),
             mend="restore a backup of that revision instead",
         )

@@ -8,6 +8,7 @@ task type as any other, and is held against the correction here, so that nothing
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ from finetune_assets.task_types.transcription import TranscriptionTask
 UNREADABLE = "unreadable_correction"
 NO_WAY_BACK = "no_record_of_correction"
 _SHOWN = 300
+_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def _refused(task: TaskType, record: Fields) -> CorrectionFault | None:
 def _label(task: ClassificationTask, fields: Fields, correction: str, record_id: str) -> Fields | CorrectionFault:
     path = _path_in(task, correction)
     if path is None:
-        shown = "; ".join(" / ".join(path) for path in task.rules.paths)
+        shown = "; ".join(" / ".join(path) for path in _nearest(task, correction))
         return CorrectionFault(
             "unknown_label",
             found="an answer that names no label, or several",
@@ -145,13 +147,14 @@ def _path_in(task: ClassificationTask, correction: str) -> tuple[str, ...] | Non
         fits = [path for path in task.rules.paths if said and all(path[at] == name for at, name in said.items())]
         return fits[0] if len(fits) == 1 else None
     text = tidy(correction.strip().strip("\"'"))
-    for same in (str, str.casefold):
+    for same in (str, str.casefold, _words):
         wanted = [same(tidy(part)) for part in text.split("/")]
         # A name of the taxonomy may hold a slash of its own, so the whole is looked at too.
         fits = [
             path
             for path in task.rules.paths
-            if same(path[-1]) == same(text) or [same(part) for part in path[-len(wanted) :]] == wanted
+            if same(path[-1]) == same(text)
+            or any([same(part) for part in names[-len(wanted) :]] == wanted for names in _spellings(task, path))
         ]
         if len(fits) == 1:
             return fits[0]
@@ -160,6 +163,24 @@ def _path_in(task: ClassificationTask, correction: str) -> tuple[str, ...] | Non
     replaced = task.rules.replace([*[None] * (len(levels) - 1), text])
     found = None if replaced is None else task.rules.resolve(replaced)
     return found if isinstance(found, tuple) else None
+
+
+def _spellings(task: ClassificationTask, path: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Return a label's path as it is, and with the domain's name for people where it has one."""
+    shown = str(task.taxonomy.describe(path).get("domain_name") or path[0])
+    return [path] if shown == path[0] else [path, (shown, *path[1:])]
+
+
+def _words(text: str) -> str:
+    """Return a name's words alone, so that `physical_development` and `Physical Development` are one."""
+    return " ".join(_WORD.findall(text.casefold()))
+
+
+def _nearest(task: ClassificationTask, correction: str) -> list[tuple[str, ...]]:
+    """Return the legal labels, those first that share most words with a correction that names none of them."""
+    said = set(_words(correction).split())
+    shared = {path: len(said.intersection(_words(" ".join(path)).split())) for path in task.rules.paths}
+    return sorted(task.rules.paths, key=lambda path: (-shared[path], path))
 
 
 # --- transcription, questions

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -15,6 +17,7 @@ from finetune_assets.datasets.split_files import read_rows
 from finetune_assets.definitions import build_resources
 from finetune_assets.defs.platform.definitions import platform_defs
 from finetune_assets.evaluation.answers import given_texts, score_answers
+from finetune_assets.feedback import division
 from finetune_assets.feedback.counting import case_counts
 from finetune_assets.feedback.division import known_sides
 from finetune_assets.feedback.error_report import ErrorReport
@@ -23,16 +26,19 @@ from finetune_assets.feedback.recorder import PredictionRecorder
 from finetune_assets.lineage import validated_splits
 from finetune_assets.lineage.asking import Room
 from finetune_assets.lineage.automation import job_name
+from finetune_assets.lineage.case_records import read_corrected
 from finetune_assets.lineage.case_standing import NEXT_VERSION, by_version, standings, untaken
-from finetune_assets.lineage.corrected_cases import SAMPLES_FILE, cases_in
+from finetune_assets.lineage.corrected_cases import SAMPLES_FILE, cases_in, plan_cases
 from finetune_assets.lineage.graph import build_task_graph
+from finetune_assets.lineage.judging import report_key
 from finetune_assets.lineage.raw_observations import _counts_conserved, summary_of
 from finetune_assets.lineage.runtime import TaskRun, asset_key
 from finetune_assets.lineage.splits_checks import _counts, _leakage, _quarantine, _schema, _taxonomy
 from finetune_assets.lineage.suite_failures import report_failures
 from finetune_assets.lineage.suite_rows import suite_rows
-from finetune_assets.lineage.suites import _corrected, rules_in_force, suite_digests
+from finetune_assets.lineage.suites import _corrected, _leaked, rules_in_force, suite_digests
 from finetune_assets.lineage.trigger_window import cases_of, predictions_of
+from finetune_assets.records.example import Example, RawRecord, SourceRef
 from finetune_assets.storage.heads import current_head
 from finetune_assets_tests.e2e.tasks import write_task
 from finetune_assets_tests.feedback import making
@@ -356,6 +362,10 @@ def test_enough_regression_samples_are_a_suite_of_their_own(tmp_path: Path, plat
     held_out = _corrected(room, [replace(found.examples[0], record_id="of the source")])
     assert held_out is not None
     assert held_out.examples == found.examples[1:]
+    # Somebody put all of them into the source: no suite is left, and none is missed.
+    assert _corrected(room, found.examples) is None
+    assert rules_in_force(task, ()).suites == ()
+    assert rules_in_force(task, ("corrected_cases",)).suites == (rule,)
 
 
 def test_a_row_that_the_live_release_fails_is_a_case_once_and_never_a_training_row(
@@ -376,3 +386,82 @@ def test_a_row_that_the_live_release_fails_is_a_case_once_and_never_a_training_r
     raw, _, _ = run(task)
     assert cases_in(raw)[1][1] == "regression"
     assert report_failures(experiment(task, 50), "golden", rows, answers) == 0
+
+
+def test_another_kind_of_suite_is_another_judgement(tmp_path: Path, platform_home: Path) -> None:
+    task = opened(tmp_path, platform_home, feedback={"regression_share": 1.0, "suite": {"min_rows": 1}})
+    correct(task, words(1))
+    run(task)
+    feedback = task.config.feedback
+    other = feedback.model_copy(update={"suite": feedback.suite.model_copy(update={"kind": "critical"})})
+    stricter = replace(task, settings=replace(task.settings, config=task.config.model_copy(update={"feedback": other})))
+    model: Any = SimpleNamespace(candidate="candidate")
+    keys = [report_key(one, [model], model, "examples") for one in (task, task, stricter)]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_suites_leaks_are_told_by_its_own_words(tmp_path: Path, platform_home: Path) -> None:
+    """The template's wording makes no two questions alike: else a suite that was mined so would prove nothing."""
+    template = (
+        "Here is what somebody who rents one of our houses wrote to us this morning, word for word as they wrote it, "
+        "and you are the one who decides which of our people should read it first of all: {text}"
+    )
+    section = {"taxonomy": "taxonomy.json", "prompt": {"user": template}}
+    task = opened(tmp_path, platform_home, rows=60, classification=section)
+    kind = task.task_type()
+    asked = []
+    for text in ("the oven smokes", "a hose leaks"):
+        fields = {"id": text, "text": text, "domain": "kitchen", "label": "oven"}
+        (example,) = kind.examples(RawRecord(fields, SourceRef("suite.jsonl")))
+        assert isinstance(example, Example)
+        assert str(example.messages[-1]["content"]).startswith(template[:40])
+        asked.append(example)
+    room = Room(task, kind, 64, lambda _: None)
+    assert _leaked(room, asked[:1], asked[1:]) == {}
+    assert set(_leaked(room, asked[:1], asked)) == {asked[0].record_id}
+
+
+@pytest.mark.parametrize("kept", [2, 5, 7])
+def test_sides_that_were_half_written_down_are_decided_alike_again(
+    tmp_path: Path, platform_home: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    """A case's own side is the last to be written: else what ties it to later ones would never be."""
+    task = opened(tmp_path, platform_home, rows=60, feedback={"regression_share": 1.0})
+    numbers = [correct(task, words(number)) for number in range(2)]
+    monkeypatch.setattr(division, "_STEP_ROWS", 1)
+    real, begun = task.database.session, []
+
+    def session() -> Any:
+        begun.append(1)
+        if len(begun) > kept:
+            raise KeyboardInterrupt
+        return real()
+
+    monkeypatch.setattr(task.database, "session", session)
+    with pytest.raises(KeyboardInterrupt):
+        plan_cases(task)
+    monkeypatch.undo()
+    assert len(known_sides(task.database, TASK)) == kept
+    plan = plan_cases(task)
+    assert [one.number for one in plan.regression] == numbers
+    sides = known_sides(task.database, TASK)
+    assert Counter(name.partition(":")[0] for name in sides) == dict.fromkeys(("case", "cluster", "input", "key"), 2)
+    assert set(sides.values()) == {"regression"}
+
+
+def test_a_taken_case_that_can_no_longer_be_read_is_told(learner: TaskRun) -> None:
+    number = correct(learner, words(1), "oven")
+    run(learner)
+    cases = list(cases_of(learner).cases(TASK))
+    lost = replace(cases[0], correction="no such label any more")
+    found = read_corrected([lost], learner.task_type())
+    assert [(one.case.case_id, one.fault.reason) for one in found.aside] == [(number, "unknown_label")]
+
+
+def test_alike_cases_of_one_version_stand_on_one_side(tmp_path: Path, platform_home: Path) -> None:
+    task = opened(tmp_path, platform_home, rows=60, feedback={"regression_share": 0.5})
+    pairs = [(correct(task, words(number)), correct(task, f"{words(number)} again")) for number in range(12)]
+    raw, _, _ = run(task)
+    places = {number: place for number, (_, place) in cases_in(raw).items()}
+    assert [places[one] for one, _ in pairs] == [places[other] for _, other in pairs]
+    assert set(places.values()) == {"train", "regression"}

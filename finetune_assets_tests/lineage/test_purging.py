@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from finetune_assets.lineage.uploaded_dataset import STAGE as UPLOADED
 from finetune_assets.lineage.uploaded_dataset import upload
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets_tests.e2e.tasks import write_task
-from finetune_assets_tests.lineage.circle import TASK, correct, open_circle, run, words
+from finetune_assets_tests.lineage.circle import TASK, correct, experiment, open_circle, run, words
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -60,3 +61,27 @@ def test_what_is_forgotten_is_nowhere_after_the_next_version_and_a_purge(task: T
         restore_version(Catalogue(task.database, task.artifacts, TASK), 2, by="test")
     assert "2026-05-01" in str(refused.value)
     assert run(task)[2]
+
+
+def test_an_experiment_goes_on_after_its_version_was_purged(task: TaskRun) -> None:
+    run(task)
+    correct(task, words(1), input={"text": words(1), "person": "ana"})
+    tried = experiment(task, 40)
+    run(tried)
+    forget(task.database, predictions_of(task), Pseudonyms.load(task.home.path).subject("ana"))
+    found = holdings(task)
+    assert {kind for kind, _ in found.artifacts} == {"raw_observations", "validated_splits"}
+    purge(task, found, by="test", at=NOW)
+    _, splits, _ = run(tried)
+    assert splits.path.exists()
+    assert files_with(task, words(1)) == []
+
+
+def test_who_is_forgotten_after_inputs_are_no_longer_kept_is_found_all_the_same(task: TaskRun) -> None:
+    hers = correct(task, words(1), input={"text": words(1), "person": "ana"})
+    run(task)
+    forget(task.database, predictions_of(task), Pseudonyms.load(task.home.path).subject("ana"))
+    feedback = task.config.feedback.model_copy(update={"inputs": "digest"})
+    config = task.config.model_copy(update={"feedback": feedback})
+    later = replace(task, settings=replace(task.settings, config=config))
+    assert holdings(later).cases == (hers,)

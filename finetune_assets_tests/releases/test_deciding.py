@@ -185,6 +185,16 @@ def test_no_policy_brings_back_what_was_rolled_back(db: Database, desk: Desk) ->
         say(db, automatic, by=POLICY, channel="policy")
 
 
+def test_no_policy_approves_what_a_person_rejected(db: Database, desk: Desk) -> None:
+    judged(desk)
+    say(db, review(), "reject")
+    with pytest.raises(FinetuneError, match="rejection outweighs the policy") as caught:
+        say(db, review(approval="automatic"), by=POLICY, channel="policy")
+    assert ANN in str(caught.value)
+    assert [one.decision for one in approvals.history(db, TASK)] == ["reject"]
+    assert desk.release(TASK, C).state == "rejected"  # type: ignore[union-attr]
+
+
 def test_a_policy_that_was_raised_counts_anew(db: Database, desk: Desk) -> None:
     judged(desk)
     assert say(db, review()).release.state == "approved"

@@ -12,7 +12,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import JSON, Boolean, DateTime, Float, Integer, MetaData, Table, func, insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
-from finetune_assets.storage import migrations
+from finetune_assets.storage import migrations, upgrading
+from finetune_assets.storage.api_keys import KeyBook
 from finetune_assets.storage.clock import utc_now
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.errors import StorageError
@@ -144,6 +145,21 @@ def test_a_way_back_that_would_lose_rows_is_refused(empty: Database) -> None:
     assert "1 rows of error_cases" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert (empty.revision(), rows_of(empty)) == (SCHEMA_REVISION, before)
+
+
+def test_a_row_that_comes_on_the_way_back_is_not_lost(empty: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(empty, "head")
+    change = upgrading._change
+
+    def meanwhile(database: Database, *rest: Any, **more: Any) -> tuple[str, ...]:
+        KeyBook(database).create("ana", ["predict"])  # by another process, after the first look
+        return change(database, *rest, **more)
+
+    monkeypatch.setattr(upgrading, "_change", meanwhile)
+    with pytest.raises(StorageError, match="1 rows of api_keys"):
+        change_schema(empty, "0004", may_go_back=True)
+    assert empty.revision() == SCHEMA_REVISION
+    assert [key.name for key in KeyBook(empty).list()] == ["ana"]
 
 
 def test_a_column_with_values_counts_as_a_loss(empty: Database) -> None:

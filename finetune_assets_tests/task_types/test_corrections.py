@@ -66,6 +66,14 @@ def test_every_legal_answer_of_a_classification_is_a_correction(childcare: Class
     assert record["child_id"] == "c1", "a declared leak group stays"
 
 
+def test_a_path_may_be_spelt_as_people_read_it() -> None:
+    task = shipped("childcare")
+    for said in ("Physical Development / Balance / Developing", "physical development/balance/developing"):
+        found = taught(task, {"notes": "Ana balanced."}, said)
+        assert found.label_path == ("physical_development", "Balance", "Developing")
+    assert "physical_development / Balance / Developing" in fault(task, {"notes": "x"}, "Balance").expected
+
+
 def test_a_name_is_enough_where_only_one_label_has_it(intents: ClassificationTask) -> None:
     for path in intents.rules.paths:
         alone = sum(other[-1] == path[-1] for other in intents.rules.paths) == 1

@@ -31,8 +31,9 @@ class NearKnown:
         self._config = config
         block = sketch_texts(texts, config)
         self._shingles = [shingles(text, config.shingle) for text in _texts(block)]
+        self._columns = _bands(block)
         self._holders: list[dict[int, list[int]]] = []
-        for column in _bands(block):
+        for column in self._columns:
             holders: dict[int, list[int]] = defaultdict(list)
             for number, key in enumerate(column.tolist()):
                 holders[key].append(number)
@@ -46,8 +47,8 @@ class NearKnown:
             return []
         block = sketch_texts(others, self._config)
         met: dict[int, set[int]] = defaultdict(set)
-        for column, holders in zip(_bands(block), self._holders, strict=True):
-            for place in np.flatnonzero(np.isin(column, np.fromiter(holders, np.uint32, len(holders)))).tolist():
+        for column, known, holders in zip(_bands(block), self._columns, self._holders, strict=True):
+            for place in np.flatnonzero(np.isin(column, known)).tolist():
                 met[place].update(holders[int(column[place])])
         if not met:
             return []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
+from typing import NamedTuple
 
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
@@ -14,9 +16,19 @@ LOOPBACK_CALLER = Caller(name="", roles=frozenset({"predict"}), key_id="")
 STRANGER = Caller(name="", roles=frozenset(), key_id="")
 """Who asks from elsewhere without a key."""
 
-_FORWARDING = (b"forwarded", b"via", b"x-real-ip", b"true-client-ip", b"cf-connecting-ip", b"x-client-ip")
+_FORWARDING = frozenset({b"forwarded", b"via", b"x-real-ip", b"true-client-ip", b"cf-connecting-ip", b"x-client-ip"})
 _LOOPBACK_NAME = "localhost"
 _IPV6_NETWORK_BITS = 64
+_LONGEST_ADDRESS = 64
+"""Characters; an IPv6 address with the name of a network card has up to 55. What is longer is not kept."""
+_ADDRESSES_KEPT = 1024
+
+
+class _Address(NamedTuple):
+    """What the doors ask of an address: whether it is loopback, and under which network it is counted."""
+
+    is_loopback: bool
+    counted_as: str
 
 
 def caller_of(request: HTTPConnection) -> Caller:
@@ -29,21 +41,31 @@ def is_loopback(host: str) -> bool:
     """Return whether an address or a name is this machine's loopback."""
     if host == _LOOPBACK_NAME:
         return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return address.is_loopback or (mapped is not None and mapped.is_loopback)
+    address = _address(host)
+    return address is not None and address.is_loopback
 
 
 def is_address(host: str) -> bool:
     """Return whether this is an IP address and no name."""
+    return _address(host) is not None
+
+
+def _address(host: str) -> _Address | None:
+    return _read_address(host) if len(host) <= _LONGEST_ADDRESS else None
+
+
+@lru_cache(maxsize=_ADDRESSES_KEPT)  # every request brings the same few, and reading one takes microseconds
+def _read_address(host: str) -> _Address | None:
     try:
-        ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return False
-    return True
+        return None
+    if address.version == 4:
+        return _Address(address.is_loopback, str(address))
+    if address.ipv4_mapped is not None:
+        return _Address(address.is_loopback or address.ipv4_mapped.is_loopback, str(address.ipv4_mapped))
+    network = ipaddress.ip_network((address, _IPV6_NETWORK_BITS), strict=False)
+    return _Address(address.is_loopback, str(network))
 
 
 def comes_from_here(scope: Scope, host_name: str) -> bool:
@@ -68,17 +90,8 @@ def address_of(scope: Scope) -> str:
     Who has one address of such a network has all of them.
     """
     client = scope.get("client")
-    if client is None:
-        return ""
-    try:
-        address = ipaddress.ip_address(client[0])
-    except ValueError:
-        return ""
-    if address.version == 4:
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((address, _IPV6_NETWORK_BITS), strict=False))
+    address = None if client is None else _address(client[0])
+    return "" if address is None else address.counted_as
 
 
 def headers_named(scope: Scope, name: bytes) -> list[str]:

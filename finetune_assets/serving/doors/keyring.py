@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -43,8 +44,11 @@ class KeyRing:
         self._database: Database | None = None
         self._opening = threading.Lock()
         self._reading = asyncio.Lock()
+        # A thread of its own: feedback that waits for the database must not hold up every caller with a key.
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keyring")
         self._known = KnownKeys({})
         self._read_at = float("-inf")
+        self._failed_at = float("-inf")
         self._noted: dict[str, float] = {}
         self._used: dict[str, datetime] = {}
 
@@ -80,19 +84,27 @@ class KeyRing:
                 self._database = None
 
     async def _read_unless_younger(self, age_s: float) -> None:
-        if self._clock() - self._read_at <= age_s:
+        asked = self._clock()
+        if asked - self._read_at <= age_s:
             return
         async with self._reading:
             began = self._clock()
-            if began - self._read_at <= age_s:
+            # A reading that began after this caller asked answers it, however long it took; so does its failure.
+            if self._read_at >= asked or began - self._read_at <= age_s:
                 return
+            if self._failed_at >= asked:
+                raise keys_out_of_reach()
             try:
-                self._known = await asyncio.to_thread(lambda: self._book().known())
+                self._known = await asyncio.get_running_loop().run_in_executor(self._reader, self._read)
             except (StorageError, SQLAlchemyError) as error:
+                self._failed_at = began
                 log.error("the keys could not be read: %s", type(error).__name__)
                 raise keys_out_of_reach() from error
             # What was read is as old as the beginning of the reading.
             self._read_at = began
+
+    def _read(self) -> KnownKeys:
+        return self._book().known()
 
     def _note(self, key_id: str) -> None:
         now = self._clock()

@@ -12,7 +12,7 @@ from finetune_assets.serving.problems import ApiProblem
 from finetune_assets.storage.api_keys import Caller
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-"""What everybody may ask from everywhere: whether the gateway works, for whoever restarts it."""
+"""What everybody may ask from everywhere: whether the gateway works, for whoever restarts it, and no more."""
 WRONG_KEYS = "wrong_keys"
 """What `Rates` counts wrong keys as, by address."""
 

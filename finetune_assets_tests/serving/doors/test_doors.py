@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -17,6 +19,7 @@ from finetune_assets.serving.problems import ApiProblem
 from finetune_assets.storage.api_keys import KeyBook
 from finetune_assets.storage.clock import utc_now
 from finetune_assets.storage.database import Database
+from finetune_assets.storage.errors import StorageError
 from finetune_assets.storage.home import Home
 from finetune_assets_tests.serving.conftest import TASK
 from finetune_assets_tests.serving.doors.gateways import FOREIGN, asked, bearer, made_keys, stub_app
@@ -255,6 +258,20 @@ def test_limits_at_the_gateway_by_key_and_by_address(task_type, home, book):
     assert {one.status_code for one in probes} == {200}
 
 
+def test_a_stranger_is_told_whether_it_is_ready_and_no_more(task_type, home, book):
+    key = bearer(book.create("ana", ["feedback"])[0])
+
+    async def run():
+        async with asked(stub_app(task_type, home)) as ask:
+            strangers = [await ask("GET", "/readyz", client=FOREIGN), await ask("GET", "/readyz", headers={"Via": "x"})]
+            known = [await ask("GET", "/readyz"), await ask("GET", "/readyz", client=FOREIGN, headers=key)]
+            return strangers, known
+
+    strangers, known = asyncio.run(run())
+    assert [(one.status_code, one.json()) for one in strangers] == [(200, {"ready": True})] * 2
+    assert all(TASK in one.json()["tasks"] for one in known)
+
+
 def test_the_body_of_a_stranger_is_not_read(task_type, home):
     read = []
 
@@ -353,6 +370,51 @@ def test_keys_that_cannot_be_read_open_nothing_and_say_so(task_type, home, book,
     assert keyed.headers["retry-after"]
     assert plain.status_code == 200, "what needs no key goes on"
     assert key["Authorization"] not in caplog.text
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_all_who_waited_for_a_slow_database_share_one_reading(home, book, monkeypatch, is_there):
+    key, _ = book.create("ana", ["predict"])
+    clock, reads, known = Clock(), [], KeyBook.known
+
+    def slow(self):
+        reads.append(1)
+        clock.now += MAX_AGE_S + 3
+        if not is_there:
+            raise StorageError("the database cannot be reached")
+        return known(self)
+
+    monkeypatch.setattr(KeyBook, "known", slow)
+    ring = KeyRing(home.database_url, clock)
+
+    async def run():
+        return await asyncio.gather(*[ring.caller(key) for _ in range(50)], return_exceptions=True)
+
+    found = asyncio.run(run())
+    ring.close()
+    assert len(reads) <= 2, "who asked while the first was under way waits for one more, and nobody for another"
+    if is_there:
+        assert {caller.name for caller in found} == {"ana"}
+    else:
+        assert {problem.code for problem in found} == {"keys_out_of_reach"}
+
+
+def test_work_that_waits_for_the_database_holds_up_no_key(home, book):
+    key, _ = book.create("ana", ["predict"])
+    ring, held = KeyRing(home.database_url), threading.Event()
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        waits = loop.run_in_executor(None, held.wait, 60)
+        try:
+            return await asyncio.wait_for(ring.caller(key), 10)
+        finally:
+            held.set()
+            await waits
+
+    assert asyncio.run(run()).name == "ana"
+    ring.close()
 
 
 def test_uses_are_written_down_at_most_once_a_minute(home, book):
