@@ -46,6 +46,7 @@ class Outcome:
         namespace: `main`, or the experiment's.
         stops_for_approval: True when the run ended before approval because a person has to decide.
         approvers: how many people have to approve then.
+        open_to_people: verdicts besides PASS that people may approve then.
         is_smoke: True for a smoke test.
         standing: how the candidate stands after a decision; None for other runs.
     """
@@ -55,6 +56,7 @@ class Outcome:
     namespace: str
     stops_for_approval: bool = False
     approvers: int = 1
+    open_to_people: tuple[str, ...] = ()
     is_smoke: bool = False
     standing: Tally | None = None
 
@@ -121,7 +123,15 @@ def run_chain(
         )
     policy = settings.config.release
     waits = policy.approval == "manual" and not until and not options.is_experiment
-    return Outcome(result, stages, namespace, stops_for_approval=waits, approvers=policy.approvers, is_smoke=smoke)
+    return Outcome(
+        result,
+        stages,
+        namespace,
+        stops_for_approval=waits,
+        approvers=policy.approvers,
+        open_to_people=("INCONCLUSIVE",) if policy.inconclusive == "person" else (),
+        is_smoke=smoke,
+    )
 
 
 def _platform(home: Home) -> dict[str, Any]:

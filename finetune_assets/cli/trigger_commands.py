@@ -13,6 +13,7 @@ from finetune_assets.cli.ending import dagster_instance, leave, terminable
 from finetune_assets.records.errors import FinetuneError
 
 if TYPE_CHECKING:
+    from finetune_assets.feedback.triggers.history import TriggerRecord
     from finetune_assets.feedback.triggers.policy import TriggerPolicy
     from finetune_assets.feedback.triggers.replay import Replay
     from finetune_assets.lineage.runtime import TaskRun
@@ -66,7 +67,9 @@ def replay(
         Optional[Path],  # noqa: UP045 - typer reads the annotation
         typer.Option(help="YAML with other rules: what a section `triggers:` may say.", show_default=False),
     ] = None,
-    step_h: Annotated[float, typer.Option(min=0.01, help="Hours between two decisions.")] = 1.0,
+    step_h: Annotated[
+        float, typer.Option(min=0.01, help="Hours between two decisions; the sensor's own come besides.")
+    ] = 1.0,
     as_json: AsJson = False,
 ) -> None:
     """Show which runs rules would have asked for in the past, when, why and at what cost; nothing is started.
@@ -82,9 +85,21 @@ def replay(
     opened = open_here(find_task(task), home_folder())
     start, until, step = _moment(begin, "--from"), _moment(end, "--to"), timedelta(hours=step_h)
 
+    # What held for a minute between two steps is seen at the moments when the sensor looked.
+    looked = [one.at for one in _records(opened, start, until)]
+
     def decided(rules: "TriggerPolicy", *, supposed: bool) -> "Replay":
         happened = past_of(opened, rules, start, until, step)
-        return replayed(happened, rules, start, until, step, task=task, runs=Supposed() if supposed else "recorded")
+        return replayed(
+            happened,
+            rules,
+            start,
+            until,
+            step,
+            task=task,
+            runs=Supposed() if supposed else "recorded",
+            also=looked,
+        )
 
     found = decided(_rules(policy) if policy else policy_of(opened), supposed=policy is not None)
     facts: dict[str, Any] = {
@@ -114,14 +129,17 @@ def replay(
 
 def _logged(task: "TaskRun", start: datetime, until: datetime) -> list[dict[str, Any]]:
     """Return the runs that triggers really asked for in that time."""
-    from finetune_assets.feedback.trigger_log import TriggerLog
-
-    records = TriggerLog(task.database).records(task.task, start, until + timedelta(microseconds=1))
     return [
         {"at": one.at.isoformat(), "why": "; ".join(one.reasons), "by": one.by, "key": one.run_key}
-        for one in records
+        for one in _records(task, start, until)
         if one.kind == "fire"
     ]
+
+
+def _records(task: "TaskRun", start: datetime, until: datetime) -> "list[TriggerRecord]":
+    from finetune_assets.feedback.trigger_log import TriggerLog
+
+    return TriggerLog(task.database).records(task.task, start, until + timedelta(microseconds=1))
 
 
 def _moment(text: str, option: str) -> datetime:

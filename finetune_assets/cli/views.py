@@ -100,7 +100,8 @@ def print_outcome(console: Console, spec: TaskSpec, outcome: Outcome, instance: 
         page = report.path / PAGE
         console.print(f"Report: {page if page.is_file() else report.file('report.md')}", soft_wrap=True)
     _print_live(console, reader.live(spec.name))
-    _print_next(console, spec, outcome, report.manifest["candidate"] if report else "")
+    verdict = str(report.manifest.get("verdict", "")) if report and _made(outcome, REPORT) else ""
+    _print_next(console, spec, outcome, report.manifest["candidate"] if report else "", verdict)
 
 
 def _made(outcome: Outcome, stage: str) -> bool:
@@ -133,14 +134,14 @@ def _print_live(console: Console, live: dict[str, Any] | None) -> None:
     console.print(f"Live: [bold green]version {live['version']}[/], candidate {short(live['candidate'])} ({scores})")
 
 
-def _print_next(console: Console, spec: TaskSpec, outcome: Outcome, candidate: str) -> None:
+def _print_next(console: Console, spec: TaskSpec, outcome: Outcome, candidate: str, verdict: str) -> None:
     name = spec.name
     lines = ["finetune status", "make ui    # the graph, its checks and every chart in the browser"]
     if outcome.result.success and outcome.is_smoke:
         lines.insert(0, f"finetune run {name}    # the smoke test succeeded: now with all rows")
     elif outcome.result.success and outcome.is_experiment:
         lines.insert(0, "# an experiment is never released; put its values into defs.yaml to release it")
-    elif outcome.result.success and outcome.stops_for_approval:
+    elif outcome.stops_for_approval and (outcome.result.success or verdict in outcome.open_to_people):
         short_id = short(candidate)
         lines = [
             *([f"# {outcome.approvers} people have to approve it"] if outcome.approvers > 1 else []),

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from finetune_assets.cli.chain import Outcome
 from finetune_assets.cli.running import RunResult
-from finetune_assets.cli.views import Progress, own_counts
+from finetune_assets.cli.views import Progress, _print_next, own_counts
 
 COUNTS: dict[str, int | None] = {"read": 10, "accepted": 8, "quarantined": 2, "train": 8}
 STAGES = ["raw_observations", "validated_splits", "uploaded_dataset"]
@@ -33,6 +34,19 @@ def test_a_run_whose_splits_were_made_shows_all() -> None:
 
 def test_a_run_that_began_later_shows_what_it_stands_on() -> None:
     assert own_counts(COUNTS, outcome(stages=["uploaded_dataset"])) == COUNTS
+
+
+@pytest.mark.parametrize(
+    ("verdict", "opened", "shown"),
+    [("INCONCLUSIVE", ("INCONCLUSIVE",), True), ("INCONCLUSIVE", (), False), ("FAIL", ("INCONCLUSIVE",), False)],
+)
+def test_a_person_who_may_approve_what_the_rows_cannot_decide_is_told_how(
+    verdict: str, opened: tuple[str, ...], shown: bool
+) -> None:
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    ended = replace(outcome(), stops_for_approval=True, open_to_people=opened)
+    _print_next(console, SimpleNamespace(name="task"), ended, "ab" * 32, verdict)
+    assert ("finetune approve task abababababab" in console.file.getvalue()) == shown
 
 
 class Entry:

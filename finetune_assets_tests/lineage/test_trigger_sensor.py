@@ -255,6 +255,23 @@ def test_replay_agrees_with_the_log(spec: TaskSpec, task: TaskRun, instance: dg.
     assert len(found.fired) > 2
 
 
+def test_replay_sees_what_held_for_a_minute_between_its_steps(
+    spec: TaskSpec, task: TaskRun, instance: dg.DagsterInstance
+) -> None:
+    began = NOW - 2 * HOUR
+    go_wrong(task, range(3), at=began + HOUR / 4)
+    asked = tick(spec, instance, None, now=began + HOUR / 2)
+    assert len(asked.run_requests or ()) == 1
+    for case in list(cases_of(task).cases(TASK)):
+        cases_of(task).dismiss(case.case_id, "unusable", by="ada", at=began + 3 * HOUR / 4)
+    policy = policy_of(task)
+    events = list(past_of(task, policy, began, NOW, HOUR))
+    assert replay(events, policy, began, NOW, HOUR, task=TASK).fired == ()
+    looked = [one.at for one in TriggerLog(task.database).records(TASK, began, NOW)]
+    found = replay(events, policy, began, NOW, HOUR, task=TASK, also=[*looked, began - HOUR, NOW + HOUR])
+    assert [one.decided_at for one in found.fired] == looked == [began + HOUR / 2]
+
+
 def test_the_assets_show_cases_and_history(
     spec: TaskSpec, task: TaskRun, platform_home: Path, instance: dg.DagsterInstance
 ) -> None:

@@ -61,6 +61,7 @@ def replay(
     *,
     task: str,
     runs: Supposed | Literal["recorded"] = "recorded",
+    also: Iterable[datetime] = (),
 ) -> Replay:
     """Decide at `start`, then every `step` until `end`, as a sensor would have done.
 
@@ -76,12 +77,15 @@ def replay(
         step: time between two decisions.
         task: the task.
         runs: `recorded`, or what runs are supposed to do.
+        also: further moments to decide at, such as those at which a sensor did: what held for a minute between two
+            steps is seen then. Those before `start` or after `end` are left out.
 
     Raises:
         FinetuneError: for a step that is not positive, an end before the start, more than a million steps or a naive
             time.
     """
-    moments = _moments(start, end, step)
+    further = {moment.astimezone(UTC) for moment in also if start <= moment <= end}
+    moments = sorted({*_moments(start, end, step), *further})
     supposed = None if runs == "recorded" else runs
     past = Past(
         task,
