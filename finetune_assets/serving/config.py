@@ -75,6 +75,12 @@ class GatewaySettings(BaseModel):
         le=10_000_000,
         description="Wrong keys a minute from each address that get 401; one more gets 429. 0 sets no limit.",
     )
+    prune_every_s: float = Field(
+        default=3600.0,
+        gt=0.0,
+        le=86_400.0,
+        description="Seconds between looks for records that are older than their task keeps them.",
+    )
     poll_s: float = Field(default=0.5, gt=0.0, le=60.0, description="Seconds between looks at the live pointer.")
 
     @field_validator("allowed_hosts")

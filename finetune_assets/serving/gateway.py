@@ -8,7 +8,6 @@ which role it needs.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,7 +19,6 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from finetune_assets import __version__
 from finetune_assets.feedback.predictions import Outcome
@@ -45,6 +43,7 @@ from finetune_assets.serving.one_body import OneBodyRoute
 from finetune_assets.serving.openai import ChatRequest, completion_body, completion_events, model_entry
 from finetune_assets.serving.problems import ApiProblem, line_without_mend, told_of
 from finetune_assets.serving.release import ReleaseSource, ServedRelease
+from finetune_assets.serving.request_counter import RequestCounter
 from finetune_assets.serving.request_ids import RequestIds
 from finetune_assets.serving.streaming import RecordedStream
 from finetune_assets.serving.witness import GatewayWitness
@@ -100,6 +99,7 @@ class Gateway:
         )
         self.live = LiveReleases(source, self.batcher, self.metrics, poll_s=settings.poll_s, on_started=on_started)
         self.answering = Answering(self.live, self.batcher, settings.timeout_s)
+        self._prune_every_s = settings.prune_every_s
         self._workers: list[asyncio.Task[None]] = []
 
     @asynccontextmanager
@@ -111,6 +111,7 @@ class Gateway:
             asyncio.create_task(self.batcher.run(), name="batcher"),
             asyncio.create_task(self.live.follow(), name="follower"),
             asyncio.create_task(self.keys.follow(), name="keyring"),
+            asyncio.create_task(self._prune(), name="pruner"),
         ]
         try:
             yield
@@ -121,6 +122,14 @@ class Gateway:
             await asyncio.to_thread(self.keys.close)
             if self.witness is not None:
                 await asyncio.to_thread(self.witness.close)
+
+    async def _prune(self) -> None:
+        """Delete from time to time the records that are too old; runs until it is cancelled."""
+        while True:
+            await asyncio.sleep(self._prune_every_s)
+            if self.witness is not None:
+                for task, release in list(self.live.serving.items()):
+                    await asyncio.to_thread(self.witness.prune, task, release.feedback)
 
     def dead_worker(self) -> str:
         """Return the name of a worker that has ended, which only a bug or the shutdown does; "" while all work."""
@@ -316,35 +325,3 @@ def _prediction(answer: Answer, request_id: str) -> PredictResponse:
         valid=answer.parsed.valid,
         latency_ms=round(answer.latency_s * 1000, 3),
     )
-
-
-class RequestCounter:
-    """ASGI middleware that counts every answer, the refusals of the layers below included.
-
-    Args:
-        app: the application behind.
-        metrics: where to count.
-    """
-
-    def __init__(self, app: ASGIApp, *, metrics: GatewayMetrics) -> None:
-        self._app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on and note its status and time."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began = time.perf_counter()
-        state = scope.setdefault("state", {})
-
-        async def counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                # Names that a client made up must not become labels, so both come from what was matched.
-                task = state.get("task", "")
-                route = getattr(scope.get("route"), "path", "")
-                self._metrics.requests.labels(task, route, str(message["status"])).inc()
-                self._metrics.latency.labels(task, route).observe(time.perf_counter() - began)
-            await send(message)
-
-        await self._app(scope, receive, counted)

@@ -130,6 +130,25 @@ class GatewayWitness:
                 retry_after_s=5,
             ) from error
 
+    def prune(self, task: str, config: FeedbackConfig) -> int:
+        """Delete the records that are older than a task keeps them; for a thread, not for the event loop.
+
+        Args:
+            task: the task.
+            config: the section `feedback:` of the release that answers for it.
+
+        Returns:
+            How many were deleted; 0 when the file cannot be used now, which the log says.
+        """
+        try:
+            pruned = self._store.prune(task, utc_now(), config.retention_days)
+        except StorageError as error:
+            log.error("records of %s that are too old were not deleted: %s", task, error)
+            return 0
+        if pruned:
+            log.info("%d records of %s were older than %d days and are deleted", pruned, task, config.retention_days)
+        return pruned
+
     def give(self, item: FeedbackItem, config: FeedbackConfig) -> Given:
         """Take a person's feedback; for a thread, not for the event loop.
 

@@ -9,6 +9,7 @@ import signal
 import socket
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from finetune_assets.storage.database import Database
 from finetune_assets.storage.errors import StorageError
 from finetune_assets.storage.feedback_models import FeedbackRow
 from finetune_assets.storage.home import Home
+from finetune_assets_tests.feedback.making import prediction
 from finetune_assets_tests.serving.conftest import TASK, serving, wait_ready, wait_until
 from finetune_assets_tests.serving.fakes import FakeEngine, FakeSource, ref
 
@@ -219,6 +221,22 @@ def test_a_stream_whose_reader_stalls_and_leaves_is_recorded(client, home, engin
         assert kept(home, "gone-2") is None
     wait_until(lambda: kept(home, "gone-2") is not None)
     assert kept(home, "gone-2").outcome == "broken_off"
+
+
+def test_records_that_are_too_old_go_and_stay_counted(home, engine, task_type):
+    store = PredictionStore(home.path / FILE_NAME)
+    now = datetime.now(UTC)
+    old, young = (prediction(number, task=TASK, at=now - timedelta(days=days)) for number, days in ((1, 8), (2, 6)))
+    other = prediction(3, task="another", at=now - timedelta(days=8))
+    store.append([old, young, other])
+    config = FeedbackConfig(retention_days=7)
+    with serving(source_of(task_type, engine, config), home=home, prune_every_s=0.05) as client:
+        wait_ready(client)
+        wait_until(lambda: store.find(old.request_id) is None)
+        assert client.get("/healthz").status_code == 200
+    assert store.find(young.request_id) == young
+    assert store.find(other.request_id) == other, "no release of another task says how long it is kept"
+    assert store.totals(TASK) == {"kept": 1, "forgotten": 0, "pruned": 1}
 
 
 # --- what fails ------------------------------------------------------------------------------------------------------
