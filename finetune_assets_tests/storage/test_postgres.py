@@ -355,14 +355,14 @@ def test_no_server_stays_behind_a_killed_process() -> None:
     program = """
         import os, signal, sys
         from pathlib import Path
-        from finetune_assets_tests.postgres import PostgresServer, binaries
+        from finetune_assets_tests.postgres import PostgresServer
         server = PostgresServer(Path(sys.argv[1]))
         print(server.folder, (server.folder / "data" / "postmaster.pid").read_text().split()[0], flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
         """
-    from finetune_assets_tests.postgres import binaries
+    from finetune_assets_tests.postgres import runnable
 
-    found = binaries()
+    found = runnable()
     if found is None:
         pytest.skip("no PostgreSQL here")
     process = spawn(program, str(found))
