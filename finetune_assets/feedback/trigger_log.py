@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from finetune_assets.feedback.triggers.cursor import Asked
 from finetune_assets.feedback.triggers.decision import slot_of
 from finetune_assets.feedback.triggers.history import TriggerRecord, decision_of, worth_writing
-from finetune_assets.records.digests import digest_of
 from finetune_assets.records.errors import FinetuneError
 from finetune_assets.storage.database import Database
 from finetune_assets.storage.feedback_models import TriggerEventRow
@@ -54,7 +53,6 @@ class TriggerLog:
             Whether the log holds the decision now. A run may be asked for only when it does.
         """
         with self._db.session() as session:
-            _alone(session, record.task)
             if record.kind == "wait":
                 latest = self._latest(session, record.task)
                 new = worth_writing(latest, record)
@@ -91,7 +89,6 @@ class TriggerLog:
             kinds = {row.kind: row for row in rows}
             if "fire" not in kinds:
                 raise FinetuneError("no trigger asked for this run", where=run_key)
-            _alone(session, kinds["fire"].task)
             if "end" in kinds:
                 return False
             fired = kinds["fire"]
@@ -169,13 +166,6 @@ class TriggerLog:
             .limit(1)
         )
         return None if row is None else _record(row)
-
-
-def _alone(session: Session, task: str) -> None:
-    """Keep other writers of the task's log out until the transaction ends; SQLite has one writer anyway."""
-    if session.get_bind().dialect.name == "postgresql":
-        number = int(digest_of(["trigger_log", task])[:15], 16)  # 60 bits, of a lock's 63
-        session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 
 
 def _of(task: str, kind: str) -> tuple[Any, Any]:

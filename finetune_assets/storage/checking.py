@@ -15,7 +15,7 @@ from finetune_assets.storage.models import APPEND_ONLY, SCHEMA_REVISION, Base
 
 FindingState = Literal["ok", "warning", "error"]
 _SHOWN = 3
-_SETTINGS = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+_SETTINGS = ("fsync", "full_page_writes", "synchronous_commit")
 _RESTORE = "restore a backup in which `finetune db check` finds nothing, and report this with what was done before"
 
 
